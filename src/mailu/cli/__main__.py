@@ -1,0 +1,5 @@
+"""``python -m mailu.cli``."""
+
+from mailu.cli import main
+
+main()

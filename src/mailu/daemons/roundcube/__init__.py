@@ -1,0 +1,5 @@
+"""Roundcube: the webmail, the service ``webmail``."""
+
+from mailu.daemons.roundcube.room import ROOM
+
+__all__ = ["ROOM"]

@@ -1,0 +1,3 @@
+<?php
+// Read before every script of the webmail (auto_prepend_file). Generated.
+define('RCUBE_PLUGINS_DIR', '{{ etc }}/plugins/');

@@ -1,0 +1,2 @@
+"""The variables, one subject a file. Every class here is a part of ``Settings``; its docstring is a heading of the
+reference."""

@@ -1,0 +1,1 @@
+"""Scenarios on whole servers, started the way an operator starts them."""

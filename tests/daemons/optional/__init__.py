@@ -1,0 +1,1 @@
+"""Services that not everybody wants, in one server that has them all."""

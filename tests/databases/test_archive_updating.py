@@ -1,0 +1,7 @@
+"""The tests of the same name, on PostgreSQL and MariaDB."""
+
+import pytest
+from tests.unit.directory.archive.conftest import empty, filled, make, replace, update  # noqa: F401
+from tests.unit.directory.archive.test_updating import *  # noqa: F403
+
+pytestmark = [pytest.mark.databases]

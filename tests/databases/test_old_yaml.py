@@ -1,0 +1,6 @@
+"""The tests of the same name, on PostgreSQL and MariaDB."""
+
+import pytest
+from tests.unit.directory.test_old_yaml import *  # noqa: F403
+
+pytestmark = [pytest.mark.databases]

@@ -1,0 +1,5 @@
+# root:root 0644
+# Somebody put this message into Junk.
+require ["copy", "vnd.dovecot.pipe"];
+
+pipe :copy :try "learn" ["spam"];

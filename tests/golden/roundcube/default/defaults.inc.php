@@ -1,0 +1,3 @@
+# root:root 0644
+<?php
+include '/etc/roundcube/defaults.inc.php';

@@ -1,0 +1,3 @@
+# root:root 0644
+<?php
+return include '/etc/roundcube/mimetypes.php';

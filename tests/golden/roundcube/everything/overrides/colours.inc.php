@@ -1,0 +1,3 @@
+# root:mailu-webmail 0640
+<?php
+$config['x'] = 1;

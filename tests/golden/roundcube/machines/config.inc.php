@@ -1,0 +1,73 @@
+# root:mailu-webmail 0640
+<?php
+// Roundcube of Mailu. Generated from the settings: what you write here is lost.
+// Your own lines belong into overrides/roundcube/*.inc.php below the state root; they are read last and win.
+
+$config = [];
+
+// Database, temporary files, log
+$config['db_dsnw'] = 'sqlite:////mailu/webmail/roundcube.db?mode=0640';
+$config['db_prefix'] = '';
+$config['temp_dir'] = '/mailu/run/webmail/tmp';
+$config['log_driver'] = 'stdout';
+$config['log_dir'] = '/mailu/run/webmail/tmp';
+$config['log_date_format'] = '';
+$config['enable_installer'] = false;
+
+// The mail server. Users come with the name and the token that the sign-on gave them (plug-in mailu); these listeners
+// take nothing else.
+$config['imap_host'] = 'tls://imap:10143';
+$config['smtp_host'] = 'tls://smtp:10025';
+$config['smtp_user'] = '%u';
+$config['smtp_pass'] = '%p';
+$config['smtp_helo_host'] = 'mail.example.org';
+$config['managesieve_host'] = 'tls://imap:14190';
+$config['managesieve_vacation'] = 0;
+// Inside one installation the names of certificates say nothing.
+$inside = ['ssl' => ['verify_peer' => false, 'verify_peer_name' => false]];
+$config['imap_conn_options'] = $inside;
+$config['smtp_conn_options'] = $inside;
+$config['managesieve_conn_options'] = $inside;
+// Seconds until a server that hangs counts as one that is down.
+$config['imap_timeout'] = 30;
+$config['smtp_timeout'] = 60;
+// A token cannot be guessed, and a store that was away must not lock anybody out afterwards.
+$config['login_rate_limit'] = 0;
+
+// Sessions
+$config['des_key'] = '035ec4157a5029268861548d976dbeeef170acd2f5199260e33dd92739083553';
+$config['cipher_method'] = 'AES-256-CBC';
+$config['session_lifetime'] = 43200;
+$config['session_samesite'] = 'Lax';
+$config['session_path'] = '/webmail/';
+$config['use_https'] = true;
+$config['trusted_host_patterns'] = ['^mail\\.example\\.org$', '^mx\\.example\\.org$'];
+$config['x_frame_options'] = 'sameorigin';
+
+// Mail
+$config['max_message_size'] = 50000000;
+$config['sent_mbox'] = 'Sent';
+$config['drafts_mbox'] = 'Drafts';
+$config['trash_mbox'] = 'Trash';
+$config['junk_mbox'] = 'Junk';
+$config['archive_mbox'] = 'Archive';
+$config['create_default_folders'] = false;
+$config['lock_special_folders'] = true;
+$config['quota_zero_as_unlimited'] = true;
+
+// Looks
+$config['product_name'] = 'Mailu Webmail';
+$config['support_url'] = '';
+$config['skin'] = 'elastic';
+$config['language'] = null;
+$config['htmleditor'] = 0;
+$config['enable_spellcheck'] = true;
+$config['spellcheck_engine'] = 'pspell';
+$config['spellcheck_languages'] = ['en' => 'English'];
+
+// Plug-ins
+$config['plugins'] = ['mailu', 'archive', 'enigma', 'managesieve', 'markasjunk', 'zipdownload'];
+$config['mailu_admin_url'] = '';
+$config['mailu_password_url'] = '';
+$config['mailu_logout_url'] = '/sso/logout';
+$config['enigma_pgp_homedir'] = '/mailu/webmail/gpg';

@@ -1,0 +1,29 @@
+"""Numbers of mail on the command line."""
+
+from __future__ import annotations
+
+import json
+
+from tests.unit.cli.conftest import Run
+
+from mailu.directory.mail_counts import SERVER, add_mail_counts
+from mailu.directory.models import today
+from mailu.directory.store import Store
+
+
+def test_the_last_days_are_shown_for_the_server_and_for_a_domain(run: Run, store: Store) -> None:
+    run("user", "ann", "example.com", "a good password")
+    with store.bookkeeping() as session:
+        add_mail_counts(session, {(today(), SERVER, "sent"): 9, (today(), "example.com", "sent"): 2})
+    lines = run("statistics").stdout.splitlines()
+    assert len(lines) == 30
+    assert lines[-1].split("\t") == [str(today()), "0", "9", "0", "0"]
+    assert json.loads(run("statistics", "--days", "1", "--domain", "Example.com", "--json").stdout) == [
+        {"day": str(today()), "received": 0, "sent": 2, "refused": 0, "junk": 0}
+    ]
+
+
+def test_a_domain_that_is_not_here_is_an_error(run: Run) -> None:
+    result = run("statistics", "--domain", "nowhere.test")
+    assert result.exit_code == 1
+    assert "nowhere.test" in result.stderr
