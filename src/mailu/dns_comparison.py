@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mailu.control import ControlPlane
+from mailu.identity.dns_check import Comparison, check_domain
 from mailu.identity.egress import look_for_unnamed, public_addresses
-
-if TYPE_CHECKING:
-    from mailu.identity.dns_check import Comparison
 
 
 def compared(control: ControlPlane, domain: str, *, alternative_of: str | None = None) -> list[Comparison]:
     """Ask now, which takes seconds. *alternative_of*: the domain that *domain* is another name of."""
-    from mailu.identity.authoritative import Dns, own_resolver
-    from mailu.identity.dns_check import check_domain  # here: a DNS library that little else on the pages needs
+    from mailu.identity.authoritative import Dns, own_resolver  # here: a DNS library that little else needs
 
     settings = control.settings
     dns = Dns(own_resolver(control.places))

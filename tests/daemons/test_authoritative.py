@@ -13,7 +13,8 @@ import pytest
 
 from mailu.address import DomainName
 from mailu.identity import dkim, rotation
-from mailu.identity.authoritative import Dns, DnsUnknown
+from mailu.identity.authoritative import Dns
+from mailu.identity.dns_answers import DnsUnknown
 from mailu.places import Places
 from mailu.servers.rotation import Rotations
 from tests.daemons.conftest import NETWORK

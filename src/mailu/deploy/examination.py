@@ -22,7 +22,8 @@ from mailu.deploy import doctor, ports
 from mailu.deploy.doctor import Finding
 from mailu.deploy.ground import Verdict, port_names
 from mailu.deploy.resolver import answers_from_memory, judge, remembered
-from mailu.identity.authoritative import Dns, DnsUnknown
+from mailu.identity.authoritative import Dns
+from mailu.identity.dns_answers import DnsUnknown
 from mailu.identity.dns_check import Comparison, check_domain, check_host, spf_allows
 from mailu.identity.dns_records import DomainFacts
 from mailu.identity.egress import egress_address, public_addresses

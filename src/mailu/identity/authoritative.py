@@ -10,7 +10,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 import dns.exception
@@ -24,6 +23,7 @@ import dns.rdatatype
 import dns.resolver
 import dns.rrset
 
+from mailu.identity.dns_answers import DnsUnknown, Found
 from mailu.places import Places
 
 QUERY_SECONDS = 2.0
@@ -43,25 +43,6 @@ def own_resolver(places: Places) -> tuple[str, int] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return ("127.0.0.1", port) if port else None
-
-
-class DnsUnknown(Exception):
-    """DNS does not answer: it is not known what is there. The text says who did not answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What is at a name. Values have zone syntax, those of TXT are the joined texts."""
-
-    values: tuple[str, ...]
-    servers: tuple[str, ...] = ()
-    """Addresses of the name servers that were asked; empty when only the resolver was."""
-    differing: tuple[str, ...] = ()
-    """Those that answered otherwise than the first."""
-    secure: bool = False
-    """Whether the resolver vouches for the answer by DNSSEC."""
-    common: tuple[str, ...] = ()
-    """The values that every server answered with."""
 
 
 class Dns:

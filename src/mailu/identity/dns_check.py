@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mailu.address import DomainName
-from mailu.identity.authoritative import DnsUnknown, Found
+from mailu.identity.dns_answers import DnsUnknown, Found
 from mailu.identity.dns_records import DomainFacts, Purpose, Record, Verdict, records
 from mailu.identity.rotation import same_key
 

@@ -13,13 +13,10 @@ import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from mailu.identity.dns_answers import DnsUnknown, Found
 from mailu.places import Places
 from mailu.settings import Settings
-
-if TYPE_CHECKING:
-    from mailu.identity.authoritative import Found
 
 _OUTSIDE = {4: "192.0.2.1", 6: "2001:db8::1"}
 """Addresses of nobody (RFC 5737, RFC 3849), to ask for the way to the outside."""
@@ -63,8 +60,6 @@ def look_for_unnamed(settings: Settings, places: Places, look: Callable[[str, st
 
     With a smart host mail leaves from there, and only its operator knows which addresses that are.
     """
-    from mailu.identity.authoritative import DnsUnknown  # here: a DNS library that few need
-
     try:
         named = {address for kind in ("A", "AAAA") for address in look(settings.hostname, kind).values}
     except DnsUnknown:

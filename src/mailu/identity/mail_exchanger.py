@@ -9,7 +9,7 @@ import dns.name
 import dns.resolver
 
 from mailu.address import DomainName
-from mailu.identity.authoritative import DnsUnknown
+from mailu.identity.dns_answers import DnsUnknown
 
 _SECONDS = 5.0
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from mailu.address import DomainName
 from mailu.directory.snapshot import Snapshot
 from mailu.identity import rotation
-from mailu.identity.authoritative import Dns, DnsUnknown, own_resolver
+from mailu.identity.authoritative import Dns, own_resolver
 from mailu.identity.dkim import DkimKeyError, SigningKey, load_keys
+from mailu.identity.dns_answers import DnsUnknown
 from mailu.identity.rotation import Step, Verdict
 from mailu.places import Places
 from mailu.servers.keeper import NotReady

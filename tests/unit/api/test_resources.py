@@ -298,7 +298,8 @@ def test_every_list_can_be_paged_searched_sorted_and_filtered(
     from tests.unit.api.test_access import NAMES
 
     from mailu import operations
-    from mailu.identity.authoritative import Dns, Found
+    from mailu.identity.authoritative import Dns
+    from mailu.identity.dns_answers import Found
 
     monkeypatch.setattr(operations, "ask", lambda *_a, **_k: {"messages": [{"id": "4ABCDEFGHI", "state": "hold"}]})
     monkeypatch.setattr(Dns, "look", lambda *_a: Found((), ()))

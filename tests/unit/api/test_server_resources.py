@@ -12,7 +12,8 @@ from fastapi.testclient import TestClient
 from mailu import operations
 from mailu.directory import changes
 from mailu.directory.models import Fetch
-from mailu.identity.authoritative import Dns, DnsUnknown, Found
+from mailu.identity.authoritative import Dns
+from mailu.identity.dns_answers import DnsUnknown, Found
 from mailu.servers.admin import Admin
 
 Connect = Callable[..., TestClient]

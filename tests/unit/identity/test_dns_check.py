@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from mailu.address import DomainName
-from mailu.identity.authoritative import DnsUnknown, Found
+from mailu.identity.dns_answers import DnsUnknown, Found
 from mailu.identity.dns_check import Comparison, check_domain, check_host, drift, spf_allows
 from mailu.identity.dns_records import DomainFacts, records
 

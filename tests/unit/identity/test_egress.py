@@ -8,7 +8,7 @@ import pytest
 from tests.room_harness import make_settings
 
 from mailu.identity import egress
-from mailu.identity.authoritative import DnsUnknown, Found
+from mailu.identity.dns_answers import DnsUnknown, Found
 from mailu.identity.egress import look_for_unnamed, unnamed
 from mailu.identity.issuing.certbot import issuer_of
 from mailu.places import Places

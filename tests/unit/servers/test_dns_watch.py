@@ -9,7 +9,8 @@ from tests.room_harness import make_settings
 
 from mailu.address import DomainName
 from mailu.daemons.postfix.post import NotSent
-from mailu.identity.authoritative import Dns, Found
+from mailu.identity.authoritative import Dns
+from mailu.identity.dns_answers import Found
 from mailu.places import Places
 from mailu.servers.dns_watch import DnsWatch
 from mailu.settings import Settings

@@ -28,9 +28,8 @@ connection, _ = listener.accept()
 connection.sendall(f"{os.getpid()}\\n".encode())
 """
 STAYS = """
-import os, signal, socket, sys
+import os, socket
 listener = socket.socket(fileno=int(os.environ["MAILU_LISTENER"]))
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 listener.setblocking(True)
 while True:
     listener.accept()[0].sendall(f"{os.getpid()}\\n".encode())

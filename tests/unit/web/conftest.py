@@ -18,7 +18,8 @@ from mailu.auth.tokens import hash_token
 from mailu.directory import changes
 from mailu.directory.api_tokens import create_api_token
 from mailu.directory.changes import SYSTEM
-from mailu.identity.authoritative import Dns, DnsUnknown, Found
+from mailu.identity.authoritative import Dns
+from mailu.identity.dns_answers import DnsUnknown, Found
 from mailu.servers.admin import Admin
 from mailu.settings import load_settings
 

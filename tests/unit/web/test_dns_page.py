@@ -8,7 +8,8 @@ import pytest
 from tests.unit.web.addresses import PEOPLE
 from tests.unit.web.conftest import Browser
 
-from mailu.identity.authoritative import Dns, Found
+from mailu.identity.authoritative import Dns
+from mailu.identity.dns_answers import Found
 
 PATH = "/admin/domain/details/example.test/check"
 

@@ -15,6 +15,7 @@ from mailu.auth.passwords import hash_password
 from mailu.directory import changes
 from mailu.directory.changes import Actor
 from mailu.directory.new_users import usual_fields
+from mailu.identity.dns_answers import DnsUnknown
 from mailu.web import captcha, mailing
 from mailu.web.counts import counts_of, open_domains
 from mailu.web.forms import NEW_PASSWORD, PageForm, Required, attributes, lazy
@@ -157,7 +158,7 @@ def _register(visit: Visit, form: Any) -> str:
 
 
 def _require_mail_comes_here(visit: Visit, name: DomainName) -> None:
-    from mailu.identity.authoritative import DnsUnknown, own_resolver
+    from mailu.identity.authoritative import own_resolver
     from mailu.identity.mail_exchanger import leads_here  # here: a DNS library that little else on the pages needs
 
     host = visit.settings.hostname
