@@ -114,6 +114,7 @@ TEST_PACKAGES: tuple[Package, ...] = (
     Package("postgresql", "/usr/lib/postgresql", units=("postgresql.service",)),
     Package("mariadb-server", "/usr/sbin/mariadbd", units=("mariadb.service",)),
     Package("chromium", "/usr/bin/chromium"),
+    Package("fetchmail", "/usr/bin/fetchmail", units=("fetchmail.service",)),
     Package("fail2ban", "/usr/bin/fail2ban-client", units=("fail2ban.service",)),
     Package("swaks", "/usr/bin/swaks"),
     Package("openssl", "/usr/bin/openssl"),
