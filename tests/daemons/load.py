@@ -119,8 +119,18 @@ class Load:
 
 def in_mailboxes(server: Server) -> Counter[str]:
     """How often each message is in a folder of a mailbox, by name."""
-    files = (path for kind in ("new", "cur") for path in (server.root / "mail").glob(f"**/{kind}/*"))
-    return Counter(name for path in files for name in _names_in(path)[:1])
+    return Counter(name for path in _mailbox_files(server) for name in _names_in(path)[:1])
+
+
+def _mailbox_files(server: Server) -> list[Path]:
+    return [path for kind in ("new", "cur") for path in (server.root / "mail").glob(f"**/{kind}/*")]
+
+
+def unsigned(server: Server) -> set[str]:
+    """Messages of the user in mailboxes that have left without a signature."""
+    texts = {path: path.read_bytes() for path in _mailbox_files(server)}
+    bare = [path for path, text in texts.items() if f"\nFrom: {USER}".encode() in text and b"DKIM-Sig" not in text]
+    return {name for path in bare for name in _names_in(path)[:1]}
 
 
 def in_queue(server: Server) -> set[str]:
@@ -137,7 +147,8 @@ def in_queue(server: Server) -> set[str]:
 
 
 def account(server: Server, load: Load, *, doubled: int = 0, seconds: float = 60.0) -> None:
-    """Wait until the queue is empty; every message answered with 250 is in a mailbox then, and no refused one.
+    """Wait until the queue is empty; every message answered with 250 is in a mailbox then, and no refused one; our
+    own are signed.
 
     *doubled*: how many may be there twice: those that LMTP had stored when Postfix, or the answer, died.
     """
@@ -149,6 +160,7 @@ def account(server: Server, load: Load, *, doubled: int = 0, seconds: float = 60
     lost = set(ledger.accepted) - set(stored)
     assert not lost, f"{len(lost)} of {len(ledger.accepted)} messages answered with 250 are lost: {sorted(lost)[:5]}"
     assert not set(ledger.refused) & set(stored), "a message that was refused was delivered"
+    assert not unsigned(server), "a message left without its signature"
     often = {
         name: count for name, count in stored.items() if count > 1 and name in {*ledger.accepted, *ledger.unanswered}
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import smtplib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -13,7 +14,7 @@ import pytest
 
 from tests.daemons.conftest import NETWORK
 from tests.daemons.load import QUICK_RETRIES, Load, account, assert_kept
-from tests.daemons.server import OTHER, USER, Server, until
+from tests.daemons.server import OTHER, STRANGER, USER, Server, until
 
 HUNG_SECONDS = 60.0
 """Until the agent has ended what hangs, and it is back."""
@@ -84,6 +85,22 @@ def test_a_directory_that_hangs_delays_and_loses_nothing(server: Server) -> None
         load.goes_on()
     account(server, load)
     assert not [reply for reply in load.ledger.refused.values() if not reply.startswith("4")]
+
+
+def test_mail_of_our_own_waits_while_its_keys_cannot_be_read(server: Server) -> None:
+    keys, away = server.root / "dkim", server.root / "dkim-away"
+    keys.rename(away)
+    try:
+        with pytest.raises(smtplib.SMTPDataError) as refused:
+            server.send(OTHER, login=USER, subject="never unsigned")
+        assert refused.value.smtp_code == 451
+        server.send(USER, sender=STRANGER, port=25, subject="from outside meanwhile")
+        server.wait_for_message(USER, subject="from outside meanwhile")
+    finally:
+        away.rename(keys)
+    server.send(OTHER, login=USER, subject="signed at last")
+    assert len(server.wait_for_message(OTHER, subject="signed at last").get_all("DKIM-Signature", [])) == 2
+    assert "never unsigned" not in [message["Subject"] for message in server.messages(OTHER)]
 
 
 @contextmanager

@@ -41,6 +41,7 @@ _LISTS = ("mid.conf", "mime_types.conf", "options.inc", "phishing.conf", "rbl.co
 """In ``override.d``: a list in ``local.d`` would be added to the package's, here it takes its place."""
 _SECRET = ("arc.conf", "dkim_signing.conf", "multimap.conf", "redis.conf", "worker-controller.inc")
 """Files with passwords in them: for root and Rspamd's user only."""
+_LUA = ("rspamd.local.lua", "signing_keys.lua")
 _DISABLED = (
     "asn", "aws_s3", "bimi", "clickhouse", "dcc", "elastic", "emails", "external_relay", "http_headers",
     "metadata_exporter", "metric_exporter", "mx_check", "neural", "p0f", "ratelimit", "reputation", "rspamd_update",
@@ -76,7 +77,7 @@ class Rspamd:
     def render(self, request: RenderRequest) -> dict[str, ConfigFile]:
         """``local.d``, ``override.d``, the rules in Lua, and the operator's files: see ``overrides.merge``."""
         values = _values(request)
-        plain = [f"local.d/{name}" for name in _CONFIGURATION] + [f"override.d/{name}" for name in _LISTS]
+        plain = [*(f"local.d/{name}" for name in _CONFIGURATION), *(f"override.d/{name}" for name in _LISTS), *_LUA]
         secret = [f"local.d/{name}" for name in _SECRET]
         shipped = {name: ConfigFile(fill(__name__, name, **values)) for name in plain}
         shipped |= {name: ConfigFile(fill(__name__, name, **values), mode=0o640, group=USER) for name in secret}
@@ -84,7 +85,6 @@ class Rspamd:
         shipped |= {f"local.d/{name}.conf": stub for name in _DISABLED if f"{name}.conf" not in request.overrides}
         lists = fill(__name__, "sender_lists.lua", **values)
         shipped["sender_lists.lua"] = ConfigFile(lists, mode=0o640, group=USER)
-        shipped["rspamd.local.lua"] = ConfigFile(fill(__name__, "rspamd.local.lua"))
         if request.settings.small_host:
             shipped["suffixes.txt"] = ConfigFile(fill(__name__, "suffixes.txt"))
         return merge(shipped, request.overrides, request.etc)

@@ -97,4 +97,5 @@ for _, id in ipairs({'LOCAL_FROM_PROVEN', 'ANTISPOOF_UNKNOWN'}) do
   rspamd_config:register_dependency(id, 'DMARC_CHECK')
 end
 
+dofile(rspamd_paths['LOCAL_CONFDIR'] .. '/signing_keys.lua')
 dofile(rspamd_paths['LOCAL_CONFDIR'] .. '/sender_lists.lua')

@@ -6,6 +6,7 @@ import base64
 import contextlib
 import grp
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import socket
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,44 @@ def test_mail_from_listed_networks_is_signed_and_may_use_our_domains(antispam: F
 
 def test_mail_of_strangers_is_never_signed(antispam: Filter) -> None:
     assert antispam.judge(make_message("bob@example.net")).headers("DKIM-Signature") == []
+
+
+def _hangs(_domain: str) -> tuple[int, bytes]:
+    time.sleep(4)
+    return 404, b""
+
+
+UNUSABLE = {"domain": "example.org", "selector": "x", "alg": "rsa", "key": "bm9uZQ=="}
+NO_ANSWERS: dict[str, Callable[[str], tuple[int, bytes]]] = {
+    "hangs": _hangs,
+    "not now": lambda _domain: (503, b""),
+    "wrong secret": lambda _domain: (403, b""),
+    "garbage": lambda _domain: (200, b"{"),
+    "no key to use": lambda _domain: (200, json.dumps({"data": {"selectors": [UNUSABLE]}}).encode()),
+}
+
+
+@pytest.mark.parametrize("answer", NO_ANSWERS.values(), ids=NO_ANSWERS)
+def test_mail_of_our_own_waits_until_it_can_be_signed(
+    antispam: Filter, answer: Callable[[str], tuple[int, bytes]]
+) -> None:
+    listed = Envelope(client_ip="198.51.100.5", mail_from="anna@example.org", recipients=("bob@example.net",))
+    antispam.directory.keys = answer
+    try:
+        for envelope in (SUBMITTED, listed):
+            verdict = antispam.judge(make_message("anna@example.org", "bob@example.net"), envelope)
+            assert verdict.action == "451 4.7.1 Please retry later (the message could not be signed)"
+        unsealed = antispam.judge(make_message("bob@example.net"))
+        assert (unsealed.action, unsealed.header("ARC-Seal")) == ("accept", None)
+    finally:
+        antispam.directory.keys = None
+    assert len(antispam.judge(make_message("anna@example.org"), SUBMITTED).headers("DKIM-Signature")) == 2
+
+
+@pytest.mark.parametrize("author", ["anna@elsewhere.example", "anna@b\u00fccher.example", "anna@[192.0.2.1]"])
+def test_mail_under_a_domain_that_has_no_key_leaves_without_a_signature(antispam: Filter, author: str) -> None:
+    verdict = antispam.judge(make_message(author, "bob@example.net"), SUBMITTED)
+    assert (verdict.action, verdict.headers("DKIM-Signature")) == ("accept", [])
 
 
 def test_the_login_name_stays_with_us(antispam: Filter) -> None:

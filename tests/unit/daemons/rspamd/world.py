@@ -88,6 +88,8 @@ class Directory:
     refused: int = 0
     senders: Callable[[bytes], dict[str, Any]] | None = lambda _question: {}
     """What the lists of senders say; None: the directory does not know now."""
+    keys: Callable[[str], tuple[int, bytes]] | None = None
+    """What is said about the keys of a domain instead."""
 
     def signing_keys(self) -> list[SigningKey]:
         return ensure_keys(self.folder, DomainName("example.org"))
@@ -100,6 +102,10 @@ class Directory:
         if path == "/rspamd/local_domains":
             return 200, "".join(f"{domain}\n" for domain in self.domains).encode()
         domain = path.removeprefix("/rspamd/vault/v1/dkim/")
+        return self.keys(domain) if self.keys else self.own_keys(domain)
+
+    def own_keys(self, domain: str) -> tuple[int, bytes]:
+        """What the directory says about the keys of *domain*."""
         if domain not in self.domains:
             return 404, b""
         selectors = [
