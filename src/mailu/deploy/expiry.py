@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mailu.daemons.postfix.post import NotSent, tell_postmaster
 from mailu.deploy.situation import Situation
 from mailu.identity.expiry import Ending, endings, untold
 from mailu.identity.issuing.state import load_state, state_file
@@ -37,6 +36,8 @@ def tell(situation: Situation, now: datetime | None = None) -> int:
     first = min(news, key=lambda one: one.ends)
     left = "has ended" if first.days == 0 else f"ends on {first.ends:%d %B %Y}"
     lines = [one.sentence(when) for one in sorted(news, key=lambda one: one.ends)]
+    from mailu.daemons.postfix.post import NotSent, tell_postmaster  # here: certificates end seldom
+
     try:
         tell_postmaster(
             situation.settings,

@@ -14,14 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
 from pathlib import Path
 
-import dns.exception
-import dns.flags
-import dns.message
-import dns.query
-import dns.rcode
-import dns.rdatatype
-from dns.edns import EDECode, EDEOption
-
+from mailu.daemons.unbound import question
 from mailu.deploy.ground import Verdict
 from mailu.places import Places
 from mailu.settings import Settings
@@ -56,25 +49,27 @@ def answers(address: str, port: int = 53) -> bool | None:
 
     Returns True when it validated the answer, False when it answered without, None when it did not answer or failed.
     """
-    answer = _ask(address, port)
-    return None if answer is None else bool(answer.flags & dns.flags.AD)
+    try:
+        answer = question.ask(".", question.SOA, address, port, seconds=QUESTION_SECONDS)
+    except question.NoAnswer:
+        return None
+    return answer.validated if not answer.code and answer.records else None
 
 
 def answers_from_memory(address: str, port: int) -> bool:
     """Whether the resolver at *address* answers with what it knew before, because nobody outside answers it."""
-    answer = _ask(address, port)
-    options = answer.options if answer is not None else ()
-    return any(isinstance(one, EDEOption) and one.code == EDECode.STALE_ANSWER for one in options)
+    import dns.exception  # here: the agent asks the other question only, and does without the library
+    import dns.message
+    import dns.query
+    import dns.rdatatype
+    from dns.edns import EDECode, EDEOption
 
-
-def _ask(address: str, port: int) -> dns.message.Message | None:
-    question = dns.message.make_query(".", dns.rdatatype.SOA, want_dnssec=True)
-    question.flags |= dns.flags.AD
+    asked = dns.message.make_query(".", dns.rdatatype.SOA, want_dnssec=True)
     try:
-        answer = dns.query.udp(question, address, port=port, timeout=QUESTION_SECONDS)
+        options = dns.query.udp(asked, address, port=port, timeout=QUESTION_SECONDS).options
     except (OSError, dns.exception.DNSException):
-        return None
-    return answer if answer.rcode() == dns.rcode.NOERROR and answer.answer else None
+        return False
+    return any(isinstance(one, EDEOption) and one.code == EDECode.STALE_ANSWER for one in options)
 
 
 def system_resolvers(file: Path = RESOLV_CONF) -> list[str]:

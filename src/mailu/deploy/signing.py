@@ -19,7 +19,6 @@ from mailu.address import parse_address
 from mailu.deploy.control import ControlServer
 from mailu.deploy.operations import pages_server
 from mailu.deploy.situation import Situation
-from mailu.identity.autoconfig import mobileconfig, service_of, sign_mobileconfig
 from mailu.identity.certificates import is_self_signed_pair, read_chain, read_private_key
 
 
@@ -40,6 +39,8 @@ def signed_profile(situation: Situation, address: str | None, now: datetime | No
 
     Raises CertificateError. RSA comes first: devices of every age verify it.
     """
+    from mailu.identity.autoconfig import mobileconfig, service_of, sign_mobileconfig  # here: 3 MiB, seldom asked for
+
     settings = situation.settings
     pair = _pair_of(settings.hostname, (*situation.rsa_certificates, *situation.certificates))
     if not settings.has_tls or pair is None or is_self_signed_pair(pair[0]):

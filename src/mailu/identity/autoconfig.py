@@ -11,19 +11,17 @@ import plistlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
-
 from mailu.address import DomainName
 from mailu.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 MOZILLA_TYPE = "text/xml; charset=utf-8"
 AUTODISCOVER_XML_TYPE = "text/xml; charset=utf-8"
@@ -272,6 +270,10 @@ def sign_mobileconfig(
     *chain* has the leaf first. Sign only with a certificate that devices trust: a broken signature looks worse than
     none.
     """
+    from cryptography.hazmat.primitives.hashes import SHA256  # here: whoever makes the other answers need not load it
+    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7Options, PKCS7SignatureBuilder
+
     builder = PKCS7SignatureBuilder().set_data(profile).add_signer(chain[0], key, SHA256())
     for certificate in chain[1:]:
         builder = builder.add_certificate(certificate)

@@ -12,13 +12,9 @@ import socket
 import subprocess
 from pathlib import Path
 
-import dns.exception
-import dns.message
-import dns.query
-import dns.rcode
-
 from mailu.daemons.room import CheckResult, ConfigFile, Folder, Reload, RenderRequest
 from mailu.daemons.template import fill
+from mailu.daemons.unbound.question import A, NoAnswer, ask
 
 SERVER = "/usr/sbin/unbound"
 CHECKER = "/usr/sbin/unbound-checkconf"
@@ -89,16 +85,13 @@ class Unbound:
 
     def ready(self, request: RenderRequest) -> str | None:
         """Ask for a name that it answers out of itself, so that no other server matters."""
-        question = dns.message.make_query("localhost.", "A")
         port = _port(request)
         try:
-            answer = dns.query.udp(question, "127.0.0.1", port=port, timeout=_READY_SECONDS)
-        except dns.exception.Timeout:
-            return f"Unbound does not answer on 127.0.0.1 port {port}"
-        except (OSError, dns.exception.DNSException) as error:
+            answer = ask("localhost.", A, "127.0.0.1", port, seconds=_READY_SECONDS)
+        except NoAnswer as error:
             return f"Unbound does not answer on 127.0.0.1 port {port}: {error}"
-        if answer.rcode() != dns.rcode.NOERROR or not answer.answer:
-            return f"Unbound answers {dns.rcode.to_text(answer.rcode())} for localhost"
+        if answer.code or not answer.records:
+            return f"Unbound answers with code {answer.code} and {answer.records} records for localhost"
         return None
 
 
