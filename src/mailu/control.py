@@ -11,14 +11,12 @@ from mailu.auth.login import Judge
 from mailu.auth.sessions import Sessions
 from mailu.directory.snapshot import Snapshot
 from mailu.directory.store import Store
-from mailu.identity.certificates import key_pin, read_chain
 from mailu.identity.dkim import DkimKeyError
 from mailu.identity.dns_records import ISRG_ROOTS_TLSA, DomainFacts
 from mailu.identity.egress import unnamed
 from mailu.identity.issuing.certbot import KEY_TYPES, issuer_of, lineage
 from mailu.identity.issuing.state import load_state, state_file
 from mailu.identity.mta_sts import Mode
-from mailu.identity.placed import chain_for, placed_pairs
 from mailu.identity.rotation import published
 from mailu.places import Places
 from mailu.settings import Settings
@@ -91,6 +89,9 @@ def _pins(settings: Settings, places: Places) -> tuple[str, ...]:
         rooted = any(pin.startswith("2 ") for pin in pins)
         return (*keys, *(ISRG_ROOTS_TLSA if rooted or not pins else ()))
     if settings.tls_flavor == "cert":
+        from mailu.identity.certificates import key_pin, read_chain  # here: reading certificates needs a large library
+        from mailu.identity.placed import chain_for, placed_pairs
+
         placed = placed_pairs(places.certs, settings.tls_cert_filename, settings.tls_keypair_filename)
         chain = chain_for(placed, settings.hostname)
         return (key_pin(read_chain(chain)[0]),) if chain is not None else ()

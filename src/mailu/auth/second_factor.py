@@ -10,7 +10,6 @@ import base64
 import time
 
 import pyotp
-from cryptography.fernet import Fernet, InvalidToken
 
 STEP_SECONDS = 30
 _TOLERANCE = 1
@@ -20,6 +19,8 @@ class Secrets:
     """Encrypts and reads the secrets of one-time codes. *key* is 32 octets or longer."""
 
     def __init__(self, key: bytes) -> None:
+        from cryptography.fernet import Fernet  # here: a large library, for those who have a second factor
+
         self._fernet = Fernet(base64.urlsafe_b64encode(key.ljust(32, b"\0")[:32]))
 
     def encrypt(self, secret: str) -> str:
@@ -28,6 +29,8 @@ class Secrets:
 
     def decrypt(self, stored: str) -> str | None:
         """The secret; None when SECRET_KEY is another one now."""
+        from cryptography.fernet import InvalidToken
+
         try:
             return self._fernet.decrypt(stored.encode()).decode()
         except InvalidToken:

@@ -22,11 +22,12 @@ from pathlib import Path
 
 import uvicorn
 import uvloop
-from fastapi import FastAPI
-from fastapi.responses import PlainTextResponse, Response
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mailu.api.app import create_rest
 from mailu.auth.assembly import build_judge, build_limits, build_sessions
 from mailu.control import ControlPlane
 from mailu.directory.renewal import SnapshotLoader
@@ -103,16 +104,18 @@ class Admin:
     def _snapshot(self) -> Snapshot:
         return self.keeper.snapshot
 
-    def _application(self) -> FastAPI:
+    def _application(self) -> Starlette:
         settings = self.control.settings
-        app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=self._life, redirect_slashes=False)
-        app.add_api_route("/ready", self._ready, include_in_schema=False)
+        routes: list[BaseRoute] = [Route("/ready", self._ready)]
         if settings.api:
-            app.mount(settings.web_api, create_rest(self.control))
-        app.mount("", create_web(self.control))
+            from mailu.api.app import create_rest  # here: FastAPI and its models, for those who switched the API on
+
+            routes.append(Mount(settings.web_api, create_rest(self.control)))
+        app = Starlette(routes=[*routes, Mount("", create_web(self.control))], lifespan=self._life)
+        app.router.redirect_slashes = False
         return app
 
-    async def _ready(self) -> Response:
+    async def _ready(self, _request: Request) -> Response:
         """What the agent asks: 200 once the directory was read, 503 before. nginx passes no such path on."""
         if self.keeper.ready:
             return PlainTextResponse("ready\n")
@@ -124,7 +127,7 @@ class Admin:
             await asyncio.sleep(0.01)
 
     @contextlib.asynccontextmanager
-    async def _life(self, _app: FastAPI) -> AsyncIterator[None]:
+    async def _life(self, _app: Starlette) -> AsyncIterator[None]:
         """Follow the database while requests are served."""
         tasks = [asyncio.create_task(part) for part in (self.keeper.run(), self.bookkeeping.run())]
         try:

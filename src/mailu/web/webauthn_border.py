@@ -1,6 +1,8 @@
 """Passkeys by the webauthn library: what the browser is asked, and whether what it answers is good.
 
 The relying party is our first host name; the origin has to be one of our host names over https.
+
+The library is loaded by whoever needs it: with all that it brings along it takes 14 MiB, and few people have passkeys.
 """
 
 from __future__ import annotations
@@ -8,19 +10,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import webauthn
-from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
-from webauthn.helpers.exceptions import WebAuthnException
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-    UserVerificationRequirement,
-)
+from typing import TYPE_CHECKING, Any
 
 from mailu.settings import Settings
+
+if TYPE_CHECKING:
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor
 
 
 class BadPasskey(Exception):
@@ -38,6 +33,14 @@ class Registered:
 
 def registration_options(settings: Settings, email: str, known: Sequence[str]) -> tuple[str, str]:
     """What the browser is asked for a new passkey (JSON), and the challenge to keep."""
+    import webauthn
+    from webauthn.helpers import bytes_to_base64url
+    from webauthn.helpers.structs import (
+        AuthenticatorSelectionCriteria,
+        ResidentKeyRequirement,
+        UserVerificationRequirement,
+    )
+
     options = webauthn.generate_registration_options(
         rp_id=settings.hostname,
         rp_name=settings.sitename,
@@ -53,6 +56,10 @@ def registration_options(settings: Settings, email: str, known: Sequence[str]) -
 
 def registered(settings: Settings, answer: str, challenge: str) -> Registered:
     """The passkey that the browser made. Raises BadPasskey."""
+    import webauthn
+    from webauthn.helpers import base64url_to_bytes, bytes_to_base64url
+    from webauthn.helpers.exceptions import WebAuthnException
+
     try:
         proven = webauthn.verify_registration_response(
             credential=_read(answer),
@@ -69,6 +76,10 @@ def registered(settings: Settings, answer: str, challenge: str) -> Registered:
 
 def sign_on_options(settings: Settings, known: Sequence[str]) -> tuple[str, str]:
     """What the browser is asked to prove a passkey (JSON), and the challenge to keep."""
+    import webauthn
+    from webauthn.helpers import bytes_to_base64url
+    from webauthn.helpers.structs import UserVerificationRequirement
+
     options = webauthn.generate_authentication_options(
         rp_id=settings.hostname,
         allow_credentials=_described(known),
@@ -84,6 +95,10 @@ def named_credential(answer: str) -> str:
 
 def proven_uses(settings: Settings, answer: str, challenge: str, *, public_key: str, uses: int) -> int:
     """The device's new count when the browser proved the passkey. Raises BadPasskey."""
+    import webauthn
+    from webauthn.helpers import base64url_to_bytes
+    from webauthn.helpers.exceptions import WebAuthnException
+
     try:
         proven = webauthn.verify_authentication_response(
             credential=_read(answer),
@@ -99,6 +114,9 @@ def proven_uses(settings: Settings, answer: str, challenge: str, *, public_key: 
 
 
 def _described(known: Sequence[str]) -> list[PublicKeyCredentialDescriptor]:
+    from webauthn.helpers import base64url_to_bytes
+    from webauthn.helpers.structs import PublicKeyCredentialDescriptor
+
     return [PublicKeyCredentialDescriptor(id=base64url_to_bytes(name)) for name in known]
 
 

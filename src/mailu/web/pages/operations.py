@@ -8,7 +8,6 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
 from sqlalchemy import select
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -21,8 +20,6 @@ from mailu.directory import changes
 from mailu.directory.api_tokens import create_api_token, delete_api_token
 from mailu.directory.changes import note
 from mailu.directory.models import ApiToken, Audit
-from mailu.identity.certificates import CertificateError, is_self_signed_pair, read_chain
-from mailu.identity.placed import placed_pairs
 from mailu.web.counts import counts_of
 from mailu.web.forms import LinesField, PageForm, Required, attributes, lazy
 from mailu.web.language import _
@@ -93,6 +90,8 @@ def _moment(visit: Visit) -> Callable[[str], str]:
 
 def certificates(visit: Visit) -> list[Certificate]:
     """The certificates in force, as far as the control plane can read them."""
+    from mailu.identity.placed import placed_pairs  # here: it brings a large library along, for this page alone
+
     folder, settings = visit.control.places.certs, visit.settings
     placed = placed_pairs(folder, settings.tls_cert_filename, settings.tls_keypair_filename)
     found = [*(pair.chain for pair in placed), *folder.glob("letsencrypt/live/*/fullchain.pem")]
@@ -101,6 +100,10 @@ def certificates(visit: Visit) -> list[Certificate]:
 
 
 def _certificate(path: Path) -> Certificate | None:
+    from cryptography import x509
+
+    from mailu.identity.certificates import CertificateError, is_self_signed_pair, read_chain
+
     try:
         leaf = read_chain(path)[0]
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
