@@ -9,6 +9,9 @@ A key has a state, shown by the end of its file name:
 
 The first keys of a domain are active at once, since a signature without a record does no more harm than none. A key
 made later waits, because there it would put a failing signature beside a good one.
+
+The cryptography library, 8 MiB, is loaded by the functions that look into a key: those who only ask which keys there
+are do without.
 """
 
 from __future__ import annotations
@@ -20,19 +23,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, assert_never
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from mailu.address import DomainName, unicode_domain
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+    PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 Algorithm = Literal["rsa", "ed25519"]
 State = Literal["active", "pending", "retired"]
@@ -42,8 +40,6 @@ RSA_BITS = 2048
 
 _SUFFIX: dict[State, str] = {"active": "key", "pending": "key-pending", "retired": "key-retired"}
 _SELECTOR = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?\Z")
-
-PrivateKey = rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
 class DkimKeyError(ValueError):
@@ -79,6 +75,8 @@ class SigningKey:
         """
         if self.algorithm == "rsa":
             return self.private_pem
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
         seed = _parse(self.private_pem.encode()).private_bytes(Encoding.Raw, PrivateFormat.Raw, NoEncryption())
         return f" {base64.b64encode(seed).decode('ascii')}"
 
@@ -103,6 +101,11 @@ def load_keys(folder: Path, domain: DomainName, states: Sequence[State] = ("acti
         for selector, path in sorted(_files(folder, domain, state).items())
     ]
     return sorted(keys, key=lambda key: (key.algorithm != "rsa", key.selector))
+
+
+def selectors_in(folder: Path, domain: DomainName, state: State = "active") -> list[str]:
+    """The selectors of *domain* that have a key in *state*; whether it can be used is not looked at."""
+    return sorted(_files(folder, domain, state))
 
 
 def ensure_keys(
@@ -223,6 +226,8 @@ def _require_label(selector: str) -> None:
 
 
 def _generate(algorithm: Algorithm) -> str:
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
     match algorithm:
         case "rsa":
             return _pem(rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS))
@@ -233,6 +238,8 @@ def _generate(algorithm: Algorithm) -> str:
 
 
 def _pem(key: PrivateKey) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode("ascii")
 
 
@@ -245,6 +252,10 @@ def _load(path: Path, selector: str, state: State) -> SigningKey:
 
 
 def _parse(pem: bytes) -> PrivateKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
@@ -255,11 +266,16 @@ def _parse(pem: bytes) -> PrivateKey:
 
 
 def _algorithm(key: PrivateKey) -> Algorithm:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
     return "rsa" if isinstance(key, rsa.RSAPrivateKey) else "ed25519"
 
 
 def public_record(key: PrivateKey) -> str:
     """Return the DNS text of *key*: ``v=DKIM1; k=rsa; p=...`` (RFC 6376 s3.6.1, RFC 8463 s4)."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     public = key.public_key()
     if isinstance(public, rsa.RSAPublicKey):
         octets = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

@@ -107,9 +107,9 @@ def _fresh_stem(base: str, used: set[str], now: datetime) -> str:
 
 def is_due(folder: Path, domain: DomainName, every: timedelta, *, now: datetime | None = None) -> bool:
     """Whether the schedule asks for a rotation: nothing waits, and all keys that sign are older than *every*."""
-    if dkim.load_keys(folder, domain, ("pending",)):
+    if dkim.selectors_in(folder, domain, "pending"):
         return False
-    ages = [_since(folder, domain, key) for key in dkim.load_keys(folder, domain)]
+    ages = [_entered(folder, domain, selector, "active") for selector in dkim.selectors_in(folder, domain)]
     return bool(ages) and max(ages) + every <= (now or datetime.now(UTC))
 
 
@@ -170,7 +170,11 @@ def _move(
 
 
 def _since(folder: Path, domain: DomainName, key: SigningKey) -> datetime:
-    return datetime.fromtimestamp(dkim.key_file(folder, domain, key.selector, key.state).stat().st_mtime, UTC)
+    return _entered(folder, domain, key.selector, key.state)
+
+
+def _entered(folder: Path, domain: DomainName, selector: str, state: State) -> datetime:
+    return datetime.fromtimestamp(dkim.key_file(folder, domain, selector, state).stat().st_mtime, UTC)
 
 
 def verdict(

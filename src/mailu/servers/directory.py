@@ -34,9 +34,9 @@ from mailu.directory.snapshot import Snapshot
 from mailu.directory.store import open_store
 from mailu.identity.dkim import default_selectors
 from mailu.places import Places
+from mailu.servers.apart import run_regularly
 from mailu.servers.bookkeeping import Bookkeeping
 from mailu.servers.conversations import PatientServer, PromptServer
-from mailu.servers.dns_watch import DnsWatch
 from mailu.servers.http import Answers, HttpConversation, HttpHandlers
 from mailu.servers.keeper import SnapshotKeeper, UpgradedVersion
 from mailu.servers.listening import listen_loopback, listen_unix
@@ -61,6 +61,8 @@ MAX_CONNECTIONS = 4_096
 IDLE_SECONDS = 3_600.0
 """Postfix and Dovecot close what they do not use after some minutes by themselves."""
 HTTP_IDLE_SECONDS = 120.0
+DNS_FIRST_SECONDS = 900.0
+DNS_SECONDS = 86_400.0
 FLUSH_SECONDS = 0.6
 """What the last write to the database may take at the end; the whole stop is to take less than a second."""
 
@@ -120,7 +122,6 @@ class Directory:
         self.judge = build_judge(settings, self.snapshot, self.bookkeeping.logged_in, limits=limits)
         self.signing = SigningKeys(places.dkim, default_selectors(settings.dkim_selector))
         self.rotations = Rotations(settings, places)
-        self.dns_watch = DnsWatch(settings, places)
         self.receivers = Receivers(configuration.name_server)
         self.maps = Maps(
             self.snapshot,
@@ -221,7 +222,7 @@ async def serve(directory: Directory, configuration: Configuration, stop: asynci
             directory.bookkeeping.run(),
             directory.signing.run(directory.snapshot),
             directory.rotations.run(directory.snapshot),
-            directory.dns_watch.run(directory.snapshot),
+            run_regularly("mailu.servers.dns_watch", first_seconds=DNS_FIRST_SECONDS, every_seconds=DNS_SECONDS),
         ):
             await stack.enter_async_context(_running(part))
         listeners: list[tuple[PromptServer | PatientServer, Callable[[], socket.socket]]] = [

@@ -1,33 +1,40 @@
-"""Looking every day whether DNS still says what it should, and telling the postmaster once about what changed."""
+"""Looking whether DNS still says what it should, and telling the postmaster once about what changed.
+
+``python -m mailu.servers.dns_watch`` looks once: the directory starts it every day. Environment: ``MAILU_SETTINGS``.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
+import os
+import sqlite3
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from mailu.address import DomainName
 from mailu.control import domain_facts
+from mailu.directory.renewal import SnapshotLoader
 from mailu.directory.snapshot import Snapshot
+from mailu.directory.store import NoSchema, open_store
 from mailu.identity.authoritative import Dns, own_resolver
 from mailu.identity.dns_check import Comparison, check_domain, check_host, drift
 from mailu.identity.egress import look_for_unnamed, public_addresses
 from mailu.places import Places
-from mailu.servers.keeper import NotReady
+from mailu.servers.logs import set_up_logging
 from mailu.servers.rotation import names_of
 from mailu.settings import Settings
 
 log = logging.getLogger("mailu.servers.dns")
 
-FIRST_SECONDS = 900.0
-ROUND_SECONDS = 86_400.0
 MOST_TOLD = 100
 
 
 class DnsWatch:
-    """Compares everything once a day. The first round only notes what is wrong: a new server has no records yet."""
+    """Compares everything. The first round only notes what is wrong: a new server has no records yet."""
 
     def __init__(
         self,
@@ -45,20 +52,6 @@ class DnsWatch:
     def file(self) -> Path:
         """Marks of what was wrong the last time."""
         return self._places.data / "dns-problems.json"
-
-    async def run(self, snapshot: Callable[[], Snapshot]) -> None:
-        """Look every day, until cancelled."""
-        await asyncio.sleep(FIRST_SECONDS)
-        while True:
-            try:
-                known = snapshot()
-                await asyncio.to_thread(self.round, names_of(known), known)
-            except NotReady:
-                await asyncio.sleep(FIRST_SECONDS)
-                continue
-            except OSError as error:
-                log.error("DNS could not be compared: %s", error)
-            await asyncio.sleep(ROUND_SECONDS)
 
     def round(self, names: Mapping[DomainName, list[DomainName]], known: Snapshot | None = None) -> list[Comparison]:
         """Compare, tell about what is newly wrong, remember. Returns what was told."""
@@ -110,3 +103,23 @@ def _text(fresh: Sequence[Comparison]) -> str:
             "",
         ]
     return "\n".join([*lines, "`mailu dns DOMAIN` shows all of it.", ""])
+
+
+def main() -> int:
+    """Look once. Returns 75 (EX_TEMPFAIL) when the database does not answer or what was found cannot be kept."""
+    settings = Settings.from_json(Path(os.environ["MAILU_SETTINGS"]).read_text(encoding="utf-8"))
+    set_up_logging(settings.log_level)
+    store = open_store(settings.database_uri)
+    try:
+        known = SnapshotLoader(store, delimiters=settings.recipient_delimiter)()
+        DnsWatch(settings, Places(settings.root)).round(names_of(known), known)
+    except (SQLAlchemyError, sqlite3.Error, NoSchema, OSError) as error:
+        log.error("DNS could not be compared: %s", error)
+        return os.EX_TEMPFAIL
+    finally:
+        store.close()
+    return os.EX_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,19 +6,22 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from functools import partial
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailu.address import DomainName
 from mailu.directory.snapshot import Snapshot
 from mailu.identity import rotation
-from mailu.identity.authoritative import Dns, own_resolver
 from mailu.identity.dkim import DkimKeyError, SigningKey, load_keys
 from mailu.identity.dns_answers import DnsUnknown
 from mailu.identity.rotation import Step, Verdict
 from mailu.places import Places
 from mailu.servers.keeper import NotReady
 from mailu.settings import Settings
+
+if TYPE_CHECKING:
+    from mailu.identity.authoritative import Dns
 
 log = logging.getLogger("mailu.servers.rotation")
 
@@ -33,7 +36,7 @@ class Rotations:
         self._base = settings.dkim_selector
         self._every = timedelta(days=settings.dkim_rotation_days)
         self._keep = rotation.keep_for(settings.queue_lifetime)
-        self._dns = dns or (lambda: Dns(own_resolver(places)))
+        self._dns = dns or (lambda: _own_dns(places))
 
     async def run(self, snapshot: Callable[[], Snapshot]) -> None:
         """Look after all domains every five minutes, until cancelled."""
@@ -48,7 +51,7 @@ class Rotations:
     def round(self, names: Mapping[DomainName, list[DomainName]]) -> list[Step]:
         """One round. *names*: each domain with all its names, itself first. A domain that fails stops no other."""
         steps: list[Step] = []
-        dns = self._dns()
+        dns = cache(self._dns)
         for domain, all_names in names.items():
             try:
                 steps += self._care_for(domain, all_names, dns)
@@ -58,11 +61,20 @@ class Rotations:
             log.info("%s", step)
         return steps
 
-    def _care_for(self, domain: DomainName, names: list[DomainName], dns: Dns) -> list[Step]:
-        steps = rotation.advance(self._folder, domain, seen=partial(seen, dns, self._folder, names), keep=self._keep)
+    def _care_for(self, domain: DomainName, names: list[DomainName], dns: Callable[[], Dns]) -> list[Step]:
+        def is_seen(key: SigningKey) -> Verdict:
+            return seen(dns(), self._folder, names, key)
+
+        steps = rotation.advance(self._folder, domain, seen=is_seen, keep=self._keep)
         if self._every and rotation.is_due(self._folder, domain, self._every):
             steps += rotation.begin(self._folder, domain, self._base)
         return steps
+
+
+def _own_dns(places: Places) -> Dns:
+    from mailu.identity.authoritative import Dns, own_resolver  # here: a library that is needed while a key waits
+
+    return Dns(own_resolver(places))
 
 
 def seen(dns: Dns, folder: Path, names: list[DomainName], key: SigningKey) -> Verdict:

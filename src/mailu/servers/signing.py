@@ -17,7 +17,7 @@ from pathlib import Path
 from mailu.address import DomainName
 from mailu.directory.matching import canonical_domain
 from mailu.directory.snapshot import Snapshot
-from mailu.identity.dkim import DkimKeyError, Selector, ensure_keys, load_keys
+from mailu.identity.dkim import DkimKeyError, Selector, ensure_keys, load_keys, selectors_in
 from mailu.servers.keeper import NotReady
 
 log = logging.getLogger("mailu.servers.signing")
@@ -92,7 +92,8 @@ class SigningKeys:
             self._provided.add(domain)
 
     def _ensure(self, domain: DomainName) -> None:
-        if not load_keys(self._folder, domain):
+        # Whether a key that is there can be used shows when mail is signed; reading all of them would only delay that.
+        if not selectors_in(self._folder, domain):
             self._folder.mkdir(parents=True, exist_ok=True)
             ensure_keys(self._folder, domain, self._selectors)
             log.info("signing keys were made for %s", domain)

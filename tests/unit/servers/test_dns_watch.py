@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,13 @@ from tests.room_harness import make_settings
 
 from mailu.address import DomainName
 from mailu.daemons.postfix.post import NotSent
+from mailu.directory.models import Alternative, Domain
+from mailu.directory.snapshot import Snapshot
+from mailu.directory.store import open_store
 from mailu.identity.authoritative import Dns
 from mailu.identity.dns_answers import Found
 from mailu.places import Places
-from mailu.servers.dns_watch import DnsWatch
+from mailu.servers.dns_watch import DnsWatch, main
 from mailu.settings import Settings
 
 DOMAIN = DomainName("example.org")
@@ -82,3 +86,34 @@ def test_what_could_not_be_told_is_told_the_next_time(watch: DnsWatch, told: lis
     watch._tell = tell
     assert len(watch.round({DOMAIN: [DOMAIN]})) == 1
     assert len(told) == 1
+
+
+def test_the_program_looks_at_every_name_of_the_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = make_settings(tmp_path)
+    (tmp_path / "data").mkdir()
+    store = open_store(settings.database_uri)
+    store.upgrade()
+    with store.session() as session:
+        session.add(Domain(name="example.com"))
+        session.flush()
+        session.add(Alternative(name="example.net", domain_name="example.com"))
+    store.close()
+    file = tmp_path / "settings.json"
+    file.write_text(settings.to_json())
+    monkeypatch.setenv("MAILU_SETTINGS", str(file))
+    looked_at = []
+
+    def round_of(_watch: DnsWatch, names: object, known: Snapshot) -> None:
+        looked_at.append((names, sorted(known.domains)))
+
+    monkeypatch.setattr(DnsWatch, "round", round_of)
+    assert main() == 0
+    assert looked_at == [({"example.com": ["example.com", "example.net"]}, ["example.com"])]
+
+
+def test_the_program_says_that_it_has_to_be_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").mkdir()
+    file = tmp_path / "settings.json"
+    file.write_text(make_settings(tmp_path).to_json())
+    monkeypatch.setenv("MAILU_SETTINGS", str(file))
+    assert main() == os.EX_TEMPFAIL, "the database has no tables yet"
