@@ -84,7 +84,7 @@ def _run(request: RenderRequest) -> Outcome:
         done = subprocess.run(
             [sys.executable, "-m", MODULE],
             env={
-                **python_environment(ACCOUNT),
+                **python_environment(ACCOUNT, documented=False),  # as the directory, whose modules it compiles
                 "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                 "LANG": "C.UTF-8",
                 "MAILU_SETTINGS": str(request.places.service("directory") / "etc" / SETTINGS_FILE),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mailu.daemons.room import CheckResult, ConfigFile, Folder, Reload, RenderRequest
+from mailu.settings import Settings
 
 SETTINGS_FILE = "settings.json"
 READY_SECONDS = 1.0
@@ -32,6 +33,8 @@ class PythonRoom:
     account: str
     door: Callable[[RenderRequest], int | Path]
     more_folders: Callable[[RenderRequest], Sequence[Folder]]
+    documented: Callable[[Settings], bool] = lambda _: True
+    """Whether its docstrings are kept in memory; see python_environment."""
     overrides_folder: str | None = None
     reload: Reload = "restart"
 
@@ -58,7 +61,7 @@ class PythonRoom:
     def environment(self, request: RenderRequest) -> dict[str, str]:
         """Where the settings, the port and the source are."""
         return {
-            **python_environment(self.account),
+            **python_environment(self.account, documented=self.documented(request.settings)),
             "MAILU_SETTINGS": str(request.places.service(self.name) / "etc" / SETTINGS_FILE),
             "MAILU_DIRECTORY_PORT": str(request.host.directory_port),
         }
@@ -106,15 +109,19 @@ class RousedRoom(PythonRoom):
         return request.places.service(self.name) / "porter"
 
 
-def python_environment(account: str | None = None) -> dict[str, str]:
+def python_environment(account: str | None = None, *, documented: bool = True) -> dict[str, str]:
     """What a Python process of ours needs to find the same source as this one.
 
     One that runs as *account* keeps compiled modules in a folder of its own: root's it could not write to, and would
-    compile hundreds of modules at every start; and root must never run what others compiled.
+    compile hundreds of modules at every start; and root must never run what others compiled. One that is not
+    *documented* runs without docstrings and assertions, which take 5 MiB where SQLAlchemy is loaded: no code of ours
+    depends on assertions, they tell the type checker what it cannot see.
     """
     kept = {name: os.environ[name] for name in ("PYTHONPATH", "PYTHONPYCACHEPREFIX") if name in os.environ}
     compiled = compiled_folder(account)
     own = {"PYTHONPYCACHEPREFIX": str(compiled)} if compiled else {}
+    if compiled and not documented:
+        own["PYTHONOPTIMIZE"] = "2"
     return {**kept, **own, "PYTHONUNBUFFERED": "1", **ONE_HEAP}
 
 

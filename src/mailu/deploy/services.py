@@ -64,6 +64,7 @@ DIRECTORY = PythonRoom(
     module="mailu.servers.directory",
     account="mailu",
     door=lambda request: request.host.directory_port,
+    documented=lambda _: False,
     more_folders=_directory_folders,
 )
 ADMIN = RousedRoom(
@@ -71,6 +72,7 @@ ADMIN = RousedRoom(
     module="mailu.servers.admin",
     account="mailu",
     door=lambda request: request.places.admin_socket,
+    documented=lambda settings: settings.api,  # the API describes itself by its docstrings
     more_folders=_admin_folders,
 )
 
