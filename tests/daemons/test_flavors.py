@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import imaplib
+import json
 import plistlib
 import smtplib
 import socket
+import ssl
 import subprocess
+import threading
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.daemons.conftest import NETWORK
-from tests.daemons.server import DOMAIN, OTHER, PASSWORD, USER, Server, make_message, trusting, until
+from tests.daemons.server import DOMAIN, OTHER, PASSWORD, STRANGER, USER, Server, make_message, trusting, until
 from tests.daemons.tls_client import IMPLICIT, STARTTLS, leaf
 from tests.pki import TestAuthority
 
@@ -54,17 +59,79 @@ def wait_for(server: Server, authority: TestAuthority, name: str, unlike: int = 
     """Until every port serves a certificate of the authority for *name*, another than *unlike*; returns its number."""
 
     def served() -> int | None:
-        # Until the agent has answered a change, within a second or two, a new process of Postfix reads what lies there:
-        # while that is no pair it says 454, or ends the connection on port 465.
-        try:
-            found = {leaf(server.address, port, name) for port in EVERY_PORT}
-        except OSError:
-            return None
+        found = {leaf(server.address, port, name) for port in EVERY_PORT}
         one = found.pop()
         ours = one.issuer == authority.certificate.subject and one.serial_number != unlike
         return one.serial_number if ours and not found else None
 
     return until(served, seconds=120, what=f"the certificate of {name} on every port")
+
+
+class NewSessions:
+    """Strict clients that come again and again on ports 25, 465 and 993; ``failures`` is what went wrong for them."""
+
+    def __init__(self, server: Server, authority: TestAuthority) -> None:
+        self.failures: list[str] = []
+        self.seen: dict[int, list[x509.Certificate]] = {25: [], 465: [], 993: []}
+        self._server = server
+        self._tls = ssl.create_default_context(cadata=authority.pem().decode())
+        self._tls.check_hostname = False  # they come by address
+        self._end = threading.Event()
+        self._threads = [threading.Thread(target=self._come, args=(port,)) for port in self.seen]
+
+    def __enter__(self) -> NewSessions:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _come(self, port: int) -> None:
+        session = {25: self._deliver, 465: self._submit, 993: self._read}[port]
+        while not self._end.wait(0.1):
+            try:
+                octets = session()
+            except (OSError, smtplib.SMTPException, imaplib.IMAP4.error) as error:
+                self.failures.append(f"port {port}: {error!r}")
+            else:
+                self.seen[port].append(x509.load_der_x509_certificate(octets))
+
+    def _deliver(self) -> bytes:
+        with smtplib.SMTP(self._server.address, 25, timeout=20) as session:
+            session.starttls(context=self._tls)
+            session.ehlo("mail.example.org")
+            _accepted(session, STRANGER)
+            return _shown(session.sock)
+
+    def _submit(self) -> bytes:
+        with smtplib.SMTP_SSL(self._server.address, 465, timeout=20, context=self._tls) as session:
+            session.login(USER, PASSWORD)
+            _accepted(session, USER)
+            return _shown(session.sock)
+
+    def _read(self) -> bytes:
+        with imaplib.IMAP4_SSL(self._server.address, 993, timeout=20, ssl_context=self._tls) as session:
+            session.login(USER, PASSWORD)
+            assert session.select("INBOX")[0] == "OK"
+            return _shown(session.sock)
+
+
+def _accepted(session: smtplib.SMTP, sender: str) -> None:
+    """The recipient is taken; nothing is sent."""
+    for code, said in (session.mail(sender), session.rcpt(OTHER), session.rset()):
+        if code != 250:
+            raise smtplib.SMTPResponseException(code, said)
+
+
+def _shown(connection: object) -> bytes:
+    """The certificate of a TLS connection."""
+    assert isinstance(connection, ssl.SSLSocket)
+    octets = connection.getpeercert(binary_form=True)
+    assert octets
+    return octets
 
 
 def test_without_a_good_certificate_the_page_says_for_which_name_and_why(server: Server) -> None:
@@ -106,6 +173,45 @@ def test_a_new_certificate_is_served_by_every_port_and_drops_no_session(
     reader.send(b"DONE\r\n")
     assert until(lambda: line if (line := reader.readline()).startswith(b"i1 ") else None).startswith(b"i1 OK")
     reader.logout()
+
+
+def test_while_bad_pairs_come_and_go_no_new_session_fails(server: Server, authority: TestAuthority) -> None:
+    """Whatever is put there is served once it is good, and not for a moment before."""
+    before = wait_for(server, authority, MAIL)
+    folder, fresh = server.root / "certs" / "one", server.root / "elsewhere" / "fresh"
+    chain, key = folder / "fullchain.pem", folder / "privkey.pem"
+    authority.issue(fresh, MAIL)
+    new_chain, new_key = (fresh / "fullchain.pem").read_bytes(), (fresh / "privkey.pem").read_bytes()
+    leaf_only = new_chain.removesuffix(authority.pem())
+    bad = [
+        (b"garbage", new_key, "holds no certificate"),
+        (new_chain, key.read_bytes(), "is not the private key"),
+        (new_chain, new_key[:100], "holds no private key"),
+        (new_chain[:-100], new_key, "ends within a certificate"),
+        (leaf_only, new_key, "holds no intermediate certificate"),
+        (b"", new_key, "holds no certificate"),
+    ]
+    with NewSessions(server, authority) as clients:
+        for bad_chain, bad_key, reason in bad:
+            chain.write_bytes(bad_chain)
+            key.write_bytes(bad_key)
+            said = partial(_is_said, server, reason, "serves on")
+            until(said, seconds=60, what=f"the warning that {reason}")
+        assert _is_said(server, "fullchain.pem holds no certificate", "serves on")
+        shown = json.loads(server.command("certificates", "--json", check=False).stdout)
+        assert "the certificate before it serves on" in shown[0]["reason"]
+        found = json.loads(server.command("doctor", "--json", check=False, seconds=200).stdout)
+        assert any(one["check"] == "certificates" and "serves on" in one["what"] for one in found), found
+        chain.write_bytes(new_chain)
+        wait_for(server, authority, MAIL, unlike=before)
+    assert clients.failures == []
+    assert all(len(seen) > 10 for seen in clients.seen.values()), "they came all the time"
+    serials = {certificate.serial_number for seen in clients.seen.values() for certificate in seen}
+    assert serials == {before, x509.load_pem_x509_certificates(new_chain)[0].serial_number}
+
+
+def _is_said(server: Server, *words: str) -> bool:
+    return any(all(word in text for word in words) for text in server.status()["warnings"])
 
 
 def test_a_bad_pair_is_refused_with_the_reason_while_the_one_before_serves(

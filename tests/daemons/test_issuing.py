@@ -18,7 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from mailu.identity.certificates import key_pin, letsencrypt_pairs, read_chain, root_pin, serve
+from mailu.identity.certificates import examine, key_pin, letsencrypt_pairs, read_chain, root_pin, serve
 from mailu.identity.issuing.certbot import Office
 from mailu.identity.issuing.preflight import NoAddress, Obstacle, fetch_over, is_own_address, look
 from mailu.identity.issuing.state import (
@@ -138,7 +138,7 @@ def test_a_name_gets_an_ecdsa_and_an_rsa_certificate_that_are_served_together(si
     assert state.of(NAME).expires_at == site.leaf().not_valid_after_utc
     assert isinstance(site.leaf().public_key(), ec.EllipticCurvePublicKey)
     assert isinstance(site.leaf(f"{NAME}-rsa").public_key(), rsa.RSAPublicKey)
-    served = serve(site.certs, [NAME], letsencrypt_pairs(site.certs))  # type: ignore[list-item]
+    served = serve(site.certs, [NAME], [examine(pair) for pair in letsencrypt_pairs(site.certs)])  # type: ignore[list-item]
     live = issuing_folder(site.certs) / "live"
     assert served.certificates == ((NAME, live / NAME / "fullchain.pem", live / NAME / "privkey.pem"),)
     assert served.beside[0][1] == live / f"{NAME}-rsa" / "fullchain.pem"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -82,7 +81,7 @@ def certificates(context: typer.Context, as_json: JsonOption = False) -> None:
 def overview(here: Surroundings, now: datetime | None = None) -> list[Shown]:
     """Every name that is served, or should be."""
     from mailu.deploy.ground import certificates_in_force
-    from mailu.identity.certificates import is_self_signed_pair
+    from mailu.identity.certificates import Pair, is_self_signed_pair, parse_chain
     from mailu.identity.issuing.state import load_state, state_file
 
     if not here.settings.has_tls:
@@ -91,12 +90,13 @@ def overview(here: Surroundings, now: datetime | None = None) -> list[Shown]:
     served = certificates_in_force(here.places, here.settings)
     state = load_state(state_file(here.places.certs))
     shown = []
-    for name, chain, _key in (*served.certificates, *served.web):
+    for name, chain, key in (*served.certificates, *served.web):
         problems = [text for about, text in served.problems if about == name]
         refused = [text for about, text in served.refused if about == name]
         issued = state.of(name)
         stands_in = is_self_signed_pair(chain)
-        ends = None if stands_in else _ends(chain)
+        leaf = parse_chain(served.contents[Pair(chain, key)].chain, chain)[0]
+        ends = None if stands_in else leaf.not_valid_after_utc
         bad = stands_in or (ends is not None and ends <= when) or bool(problems)
         reason = issued.reason or "; ".join([*problems, *refused, *issued.notes])
         advice = issued.advice or (_GOOD_PAIR if refused else "")
@@ -148,15 +148,6 @@ def _ask(here: Surroundings, name: str, what: str, wait: int) -> None:
     print(f"{name} has a new certificate, good until {_day(now.expires_at)}.")
     for note in now.notes:
         print(note)
-
-
-def _ends(chain: Path) -> datetime | None:
-    from mailu.identity.certificates import CertificateError, read_chain
-
-    try:
-        return read_chain(chain)[0].not_valid_after_utc
-    except CertificateError:
-        return None
 
 
 def _day(moment: datetime | None) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailu.daemons.room import ConfigFile, OverrideError, RenderRequest, Room
@@ -20,14 +20,12 @@ from mailu.deploy.situation import Situation, UnreadableOverride
 class Applied:
     """A configuration that is in force.
 
-    *files* are the rendered texts with *etc* in them; *certificates* is a digest of the certificate and key files
-    that the texts mention.
+    *files* are the rendered texts with *etc* in them, and copies of the certificates and keys that they name.
     """
 
     request: RenderRequest
     etc: Path
-    files: Mapping[str, ConfigFile]
-    certificates: str
+    files: Mapping[str, ConfigFile] = field(repr=False)
     notes: tuple[str, ...] = ()
 
 
@@ -59,7 +57,7 @@ class Configuration:
             folders_new = [make_folder(folder) for folder in self._room.folders(request)]
             unchanged = self._generations.holds(current, files) and self._stamp(current) == fingerprint
             if unchanged and not any(folders_new):
-                return Applied(request, current, files, _certificates(request, files))
+                return Applied(request, current, files)
         applied = self._prepare(situation)
         self._generations.swap(applied.etc)
         self._generations.collect(keep=set() if current is None else {current})
@@ -71,12 +69,11 @@ class Configuration:
         if current is None or self._stamp(current) is None:
             return None
         request = RenderRequest(settings=situation.settings, places=situation.places, host=situation.host, etc=current)
-        return Applied(request, current, {}, "")
+        return Applied(request, current, {})
 
     def changed(self, situation: Situation, applied: Applied) -> bool:
-        """Whether rendering now gives other texts or the certificates in use have other contents. Raises Rejected."""
-        request, files = self._render(situation, applied.etc)
-        return files != applied.files or _certificates(request, files) != applied.certificates
+        """Whether rendering now gives other texts, certificates or keys. Raises Rejected."""
+        return self._render(situation, applied.etc)[1] != applied.files
 
     def renew(self, situation: Situation, applied: Applied) -> Applied:
         """Render again, check, put in force; *applied* stays on the disk, to go back to. Raises Rejected."""
@@ -105,19 +102,19 @@ class Configuration:
             self._generations.drop(etc)
             raise Rejected(result.problems)
         self._stamp_path(etc).write_text(self._fingerprint(request, files), encoding="ascii")
-        return Applied(request, etc, files, _certificates(request, files), result.notes)
+        return Applied(request, etc, files, result.notes)
 
     def _render(self, situation: Situation, etc: Path) -> tuple[RenderRequest, dict[str, ConfigFile]]:
         try:
             request = situation.request(etc, self._room.overrides_folder)
-            return request, self._room.render(request)
+            return request, _with_pairs(self._room.render(request), situation, etc)
         except (OverrideError, UnreadableOverride) as error:
             raise Rejected((str(error),)) from error
 
     def _fingerprint(self, request: RenderRequest, files: Mapping[str, ConfigFile]) -> str:
-        """What a finished check depends on: the texts, the certificates, the daemons' versions."""
+        """What a finished check depends on: the texts and certificates, the daemons' versions."""
         texts = {name: [file.text, file.mode, file.owner, file.group] for name, file in sorted(files.items())}
-        facts = [texts, _certificates(request, files), repr(request.host)]
+        facts = [texts, repr(request.host)]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
     def _stamp_path(self, etc: Path) -> Path:
@@ -131,19 +128,8 @@ class Configuration:
             return None
 
 
-def _certificates(request: RenderRequest, files: Mapping[str, ConfigFile]) -> str:
-    """Digest of the contents of every certificate and key file that a rendered text names."""
-    digest = hashlib.sha256()
-    for _, chain, key in (*request.certificates, *request.rsa_certificates, *request.web_certificates):
-        for path in (chain, key, request.chains_with_root.get(chain, chain)):
-            if any(str(path) in file.text for file in files.values()):
-                digest.update(f"{path}\0".encode())
-                digest.update(_content(path))
-    return digest.hexdigest()
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+def _with_pairs(files: dict[str, ConfigFile], situation: Situation, etc: Path) -> dict[str, ConfigFile]:
+    """*files* and what they name of the certificates and keys."""
+    texts = [file.text for file in files.values()]
+    pairs = situation.pair_files().items()
+    return files | {name: file for name, file in pairs if any(str(etc / name) in text for text in texts)}

@@ -29,7 +29,7 @@ def tell(situation: Situation, now: datetime | None = None) -> int:
     file = told_file(situation)
     told = _read(file)
     served = [*situation.certificates, *situation.rsa_certificates, *situation.web_certificates]
-    found = endings(served, when)
+    found = endings(served, situation.contents, when)
     news = untold(found, told)
     if not news:
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,17 @@ from mailu.deploy import machine, name_service
 from mailu.deploy.generation import give, make_folder
 from mailu.deploy.ports import loopback_ports
 from mailu.deploy.situation import Situation
-from mailu.identity.certificates import Pair, inspect_pair, is_self_signed_pair, letsencrypt_pairs, serve
+from mailu.identity.certificates import (
+    Candidate,
+    CertificateError,
+    Content,
+    Pair,
+    is_self_signed_pair,
+    letsencrypt_pairs,
+    read_chain,
+    serve,
+    to_pem,
+)
 from mailu.identity.issuing.certbot import RSA_ENDING
 from mailu.identity.issuing.state import (
     IssuingState,
@@ -21,7 +32,7 @@ from mailu.identity.issuing.state import (
     load_state,
     state_file,
 )
-from mailu.identity.placed import named_pair, placed_pairs, with_last_good
+from mailu.identity.placed import kept_folder, named_pair, placed_pairs, with_last_good
 from mailu.places import Places
 from mailu.settings import Settings
 
@@ -163,9 +174,11 @@ class InForce:
     certificates: tuple[tuple[str, Path, Path], ...]
     rsa: tuple[tuple[str, Path, Path], ...]
     web: tuple[tuple[str, Path, Path], ...]
+    contents: Mapping[Pair, Content]
+    """What is served of each of these pairs; their files may hold something else by now."""
     problems: tuple[tuple[str, str], ...]
     refused: tuple[tuple[str, str], ...] = ()
-    """The same for pairs that were put there and cannot be used, while the one before them serves on."""
+    """The same for pairs that are there and are not served, while the one before them, or another one, is."""
 
 
 def certificates_in_force(places: Places, settings: Settings) -> InForce:
@@ -174,26 +187,38 @@ def certificates_in_force(places: Places, settings: Settings) -> InForce:
     Makes the self-signed pair when it is needed. Without TLS the daemons may still want one (STARTTLS inside), so
     there always is one.
     """
-    own = Pair(places.certs / settings.tls_cert_filename, places.certs / settings.tls_keypair_filename)
     if settings.tls_flavor != "letsencrypt":
         return _placed_in_force(places, settings)
-    candidates = letsencrypt_pairs(places.certs)
-    if own.chain.exists():
-        candidates.append(own)
+    own = Pair(places.certs / settings.tls_cert_filename, places.certs / settings.tls_keypair_filename)
+    pairs = [*letsencrypt_pairs(places.certs), *([own] if own.chain.exists() else [])]
+    candidates, troubles = _last_good(places, pairs)
     served = serve(places.certs, settings.hostnames, candidates)
     state = load_state(state_file(places.certs))
-    problems = [(name, _with_reason(text, state.of(name))) for name, text in served.problems]
-    return InForce(served.certificates, served.beside, _further(places, settings, state), tuple(problems))
+    further = _further(places, settings, state, candidates)
+    return InForce(
+        served.certificates,
+        served.beside,
+        tuple((name, one.pair.chain, one.pair.key) for name, one in further),
+        {**served.contents, **{one.pair: one.content for _, one in further}},
+        tuple((name, _with_reason(text, state.of(name))) for name, text in served.problems),
+        _about(settings, troubles),
+    )
 
 
 def _placed_in_force(places: Places, settings: Settings) -> InForce:
     names = settings.tls_cert_filename, settings.tls_keypair_filename
-    candidates, troubles = with_last_good(places.certs, placed_pairs(places.certs, *names))
-    # Where the settings' own pair is there, it or its copy stands first.
-    named = candidates[0] if named_pair(places.certs, *names) is not None else None
+    candidates, troubles = _last_good(places, placed_pairs(places.certs, *names))
+    named = named_pair(places.certs, *names)
     served = serve(places.certs, settings.hostnames, candidates, first=named)
-    refused = tuple((settings.hostname, text) for text in troubles)
-    return InForce(served.certificates, served.beside, (), served.problems, refused)
+    return InForce(served.certificates, served.beside, (), served.contents, served.problems, _about(settings, troubles))
+
+
+def _last_good(places: Places, pairs: Sequence[Pair]) -> tuple[list[Candidate], list[str]]:
+    return with_last_good(places.certs, kept_folder(places.certs, places.run), pairs)
+
+
+def _about(settings: Settings, troubles: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((settings.hostname, text) for text in troubles)
 
 
 def _with_reason(text: str, state: NameState) -> str:
@@ -204,17 +229,31 @@ def _with_reason(text: str, state: NameState) -> str:
     return f"{text}: {state.reason}. {state.advice}{moment}"
 
 
-def _further(places: Places, settings: Settings, state: IssuingState) -> tuple[tuple[str, Path, Path], ...]:
+def _further(
+    places: Places, settings: Settings, state: IssuingState, candidates: Sequence[Candidate]
+) -> list[tuple[str, Candidate]]:
     """Pairs of names that are no host names, such as those of MTA-STS policies: the ones that were issued."""
     live = issuing_folder(places.certs) / "live"
     hosts = set(settings.hostnames)
-    found = []
-    for name in sorted(state.names):
-        pair = Pair(live / name / "fullchain.pem", live / name / "privkey.pem")
-        ours = name.removesuffix(RSA_ENDING) in hosts
-        if not ours and not any(one.severity == "unusable" for one in inspect_pair(pair.chain, pair.key)):
-            found.append((name, pair.chain, pair.key))
-    return tuple(found)
+    usable = {one.pair.chain.parent: one for one in candidates if not one.unusable}
+    return [
+        (name, usable[live / name])
+        for name in sorted(state.names)
+        if name.removesuffix(RSA_ENDING) not in hosts and live / name in usable
+    ]
+
+
+def _with_roots(places: Places, contents: Mapping[Pair, Content]) -> dict[Pair, bytes]:
+    """The chains that there are with their roots. One that is of another certificate is left over, or to be renewed."""
+    found = {}
+    for pair, content in contents.items():
+        try:
+            chain = to_pem(read_chain(chain_with_root(places.certs, pair.chain.parent.name)))
+        except CertificateError:
+            continue
+        if chain.startswith(content.chain):
+            found[pair] = chain
+    return found
 
 
 def situation_of(settings: Settings, host: Host) -> tuple[Situation, list[str]]:
@@ -225,8 +264,6 @@ def situation_of(settings: Settings, host: Host) -> tuple[Situation, list[str]]:
     warnings = list(settings.warnings)
     for name, text in (*found.refused, *found.problems):
         warnings.append(f"certificate of {name}: {text}" + ("; a self-signed one stands in" if name in own else ""))
-    served = [*found.certificates, *found.rsa]
-    rooted = {chain: chain_with_root(places.certs, chain.parent.name) for _, chain, _ in served}
     situation = Situation(
         settings,
         places,
@@ -234,7 +271,8 @@ def situation_of(settings: Settings, host: Host) -> tuple[Situation, list[str]]:
         certificates=found.certificates,
         rsa_certificates=found.rsa,
         web_certificates=found.web,
-        chains_with_root={chain: path for chain, path in rooted.items() if path.exists()},
+        contents=found.contents,
+        chains_with_root=_with_roots(places, found.contents),
         certificate_problems=found.problems,
     )
     return situation, warnings

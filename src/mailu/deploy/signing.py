@@ -19,7 +19,7 @@ from mailu.address import parse_address
 from mailu.deploy.control import ControlServer
 from mailu.deploy.operations import pages_server
 from mailu.deploy.situation import Situation
-from mailu.identity.certificates import is_self_signed_pair, read_chain, read_private_key
+from mailu.identity.certificates import Pair, is_self_signed_pair, parse_chain, parse_private_key
 
 
 def signing_server(path: Path, situation: Callable[[], Situation]) -> ControlServer | None:
@@ -43,13 +43,14 @@ def signed_profile(situation: Situation, address: str | None, now: datetime | No
 
     settings = situation.settings
     pair = _pair_of(settings.hostname, (*situation.rsa_certificates, *situation.certificates))
-    if not settings.has_tls or pair is None or is_self_signed_pair(pair[0]):
+    if not settings.has_tls or pair is None or is_self_signed_pair(pair.chain):
         return b""
-    chain, when = read_chain(pair[0]), now or datetime.now(UTC)
+    content, when = situation.contents[pair], now or datetime.now(UTC)
+    chain, key = parse_chain(content.chain, pair.chain), parse_private_key(content.key, pair.key)
     if not chain[0].not_valid_before_utc <= when < chain[0].not_valid_after_utc:
         return b""
-    return sign_mobileconfig(mobileconfig(service_of(settings), address), chain, read_private_key(pair[1]))
+    return sign_mobileconfig(mobileconfig(service_of(settings), address), chain, key)
 
 
-def _pair_of(host: str, served: Sequence[tuple[str, Path, Path]]) -> tuple[Path, Path] | None:
-    return next(((chain, key) for name, chain, key in served if name == host), None)
+def _pair_of(host: str, served: Sequence[tuple[str, Path, Path]]) -> Pair | None:
+    return next((Pair(chain, key) for name, chain, key in served if name == host), None)

@@ -6,16 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mailu.daemons.room import Host, RenderRequest
+from mailu.daemons.room import ConfigFile, Host, RenderRequest
+from mailu.identity.certificates import SELF_SIGNED_FOLDER, Content, Pair, is_self_signed_pair
+from mailu.identity.placed import copy_name
 from mailu.places import Places
 from mailu.settings import Settings
 
+COPIES_FOLDER = "tls"
+"""Below a generated configuration: the certificates and keys that it names."""
 OVERRIDE_FILE_LIMIT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything an agent hands to its room, apart from the operator's overrides."""
+    """Everything an agent hands to its room, apart from the operator's overrides.
+
+    Certificates are named by where the operator or certbot keeps them. The rooms get copies of what was read there and
+    found good, which are part of each generated configuration: no daemon reads what others may change.
+    """
 
     settings: Settings
     places: Places
@@ -23,7 +31,9 @@ class Situation:
     certificates: Sequence[tuple[str, Path, Path]] = ()
     rsa_certificates: Sequence[tuple[str, Path, Path]] = ()
     web_certificates: Sequence[tuple[str, Path, Path]] = ()
-    chains_with_root: Mapping[Path, Path] = field(default_factory=dict)
+    contents: Mapping[Pair, Content] = field(default_factory=dict)
+    """What is served of each of these pairs."""
+    chains_with_root: Mapping[Pair, bytes] = field(default_factory=dict)
     certificate_problems: Sequence[tuple[str, str]] = ()
 
     def request(self, etc: Path, overrides_folder: str | None) -> RenderRequest:
@@ -38,12 +48,34 @@ class Situation:
             host=self.host,
             etc=etc,
             overrides=overrides,
-            certificates=self.certificates,
-            rsa_certificates=self.rsa_certificates,
-            web_certificates=self.web_certificates,
-            chains_with_root=self.chains_with_root,
+            certificates=self._copies(self.certificates, etc),
+            rsa_certificates=self._copies(self.rsa_certificates, etc),
+            web_certificates=self._copies(self.web_certificates, etc),
+            chains_with_root={
+                etc / self._copy(pair, "cert.pem"): etc / self._copy(pair, "with-root.pem")
+                for pair in self.chains_with_root
+            },
             certificate_problems=self.certificate_problems,
         )
+
+    def pair_files(self) -> dict[str, ConfigFile]:
+        """The copies of all pairs, by their paths below a generated configuration."""
+        files = {}
+        for pair, content in self.contents.items():
+            files[self._copy(pair, "cert.pem")] = ConfigFile(content.chain.decode("ascii"))
+            files[self._copy(pair, "key.pem")] = ConfigFile(content.key.decode("ascii"), mode=0o600)
+        for pair, chain in self.chains_with_root.items():
+            files[self._copy(pair, "with-root.pem")] = ConfigFile(chain.decode("ascii"))
+        return files
+
+    def _copies(self, served: Sequence[tuple[str, Path, Path]], etc: Path) -> list[tuple[str, Path, Path]]:
+        pairs = [(name, Pair(chain, key)) for name, chain, key in served]
+        return [(name, etc / self._copy(pair, "cert.pem"), etc / self._copy(pair, "key.pem")) for name, pair in pairs]
+
+    def _copy(self, pair: Pair, file: str) -> str:
+        ours = is_self_signed_pair(pair.chain)
+        name = SELF_SIGNED_FOLDER if ours else copy_name(self.places.certs, pair)
+        return f"{COPIES_FOLDER}/{name}/{file}"
 
 
 class UnreadableOverride(ValueError):

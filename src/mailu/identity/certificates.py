@@ -1,9 +1,9 @@
 """Which certificate each host name is served with, what is wrong with those that are there, and the self-signed one.
 
 Nothing here talks to a certification authority. A pair is a chain file (leaf first) and its private key, in PEM;
-symbolic links are followed, because that is how certbot and most deploy hooks hand pairs over. A pair that cannot be
-used, or none at all, never stops a service: the name is then served with a self-signed certificate of our own, and
-the reason is kept for people to read.
+symbolic links are followed, because that is how certbot and most deploy hooks hand pairs over. The files are read once,
+and what was read is what is checked and served. A pair that cannot be used, or none at all, never stops a service: the
+name is then served with a self-signed certificate of our own, and the reason is kept for people to read.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import ssl
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -39,6 +41,9 @@ SELF_SIGNED_FOLDER = "self-signed"
 """Below the certificates' folder; a pair in it is ours, and is never taken for a trusted one."""
 
 _PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
+_CUT_OFF = "is not complete: it ends within a certificate"
+_PEM_KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.+?-----END \1-----", re.DOTALL)
 _OURS = "Mailu self-signed"
 _SELF_SIGNED_DAYS = 365
 _RENEW_BEFORE_DAYS = 30
@@ -46,6 +51,7 @@ _COMMON_NAME_LIMIT = 64
 _MIN_RSA_BITS = 2048
 
 Severity = Literal["unusable", "warning"]
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,26 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What a server needs of a pair's files, in PEM; what else stood there is left out."""
+
+    chain: bytes
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pair as it was when its files were read."""
+
+    pair: Pair
+    content: Content
+    certificates: tuple[x509.Certificate, ...]
+    """Leaf first; empty when the chain cannot be read."""
+    unusable: str
+    """Why no server could use it, for the operator; empty when it can be served."""
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
     """What the rooms are given, and what people should know about it."""
 
@@ -74,6 +100,8 @@ class Served:
     """Host name and why a client will not trust it, or will soon not."""
     beside: tuple[tuple[str, Path, Path], ...] = ()
     """Host name, chain file, key file of an RSA pair that goes with the ECDSA one, where there is such a pair."""
+    contents: Mapping[Pair, Content] = field(default_factory=dict)
+    """What was read of each of these pairs."""
 
 
 class CertificateError(ValueError):
@@ -87,12 +115,35 @@ def is_self_signed_pair(chain: Path) -> bool:
 
 def read_chain(path: Path) -> list[x509.Certificate]:
     """Return the certificates in *path*, leaf first as they stand. Raises CertificateError."""
+    return parse_chain(_read(path), path)
+
+
+def parse_chain(octets: bytes, path: Path) -> list[x509.Certificate]:
+    """Return the certificates in the PEM *octets*, all of them; *path* is where they were read, for the words.
+
+    Raises CertificateError, also for a last one that is cut off: parsers pass over it without a word.
+    """
     try:
-        return x509.load_pem_x509_certificates(path.read_bytes())
+        certificates = x509.load_pem_x509_certificates(octets)
+    except ValueError as error:
+        trouble = _CUT_OFF if _begun(octets) else f"holds no certificate in PEM form: {error}"
+        raise CertificateError(f"{path} {trouble}") from None
+    if _begun(octets) > len(certificates):
+        raise CertificateError(f"{path} {_CUT_OFF}")
+    return certificates
+
+
+def _begun(octets: bytes) -> int:
+    """How many certificates begin, the last one perhaps within its first line."""
+    last = octets.rstrip().rpartition(b"\n")[2]
+    return octets.count(_BEGIN) + (_BEGIN.startswith(last) and last != _BEGIN and bool(last))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise CertificateError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise CertificateError(f"{path} holds no certificate in PEM form: {error}") from None
 
 
 def covered_names(certificate: x509.Certificate) -> tuple[str, ...]:
@@ -110,30 +161,67 @@ def covers(certificate: x509.Certificate, name: str) -> bool:
     return name in names or f"*.{name.partition('.')[2]}" in names
 
 
-def inspect_pair(chain: Path, key: Path, names: Sequence[str] = (), *, now: datetime | None = None) -> list[Problem]:
-    """Return what is wrong with a pair, the worst first; empty when it serves every name of *names*."""
-    when = now or datetime.now(UTC)
+def examine(pair: Pair) -> Candidate:
+    """Read a pair and find out whether a server could use it."""
+    chain: list[x509.Certificate] = []
+    content = Content(b"", b"")
     try:
-        certificates = read_chain(chain)
-    except CertificateError as error:
-        return [Problem("unusable", str(error))]
-    leaf = certificates[0]
-    try:
-        unusable = _key_problem(key, leaf)
+        octets = _read(pair.chain)
+        chain = parse_chain(octets, pair.chain)
+        private = octets if pair.key == pair.chain else _read(pair.key)
+        key = parse_private_key(private, pair.key)
+        block = _PEM_KEY.search(private)
+        content = Content(to_pem(chain), block[0] + b"\n" if block else b"")
+        unusable = _key_problem(pair.key, key, chain[0]) or _refusal(pair.chain, content)
     except CertificateError as error:
         unusable = str(error)
-    problems = [Problem("unusable", unusable)] if unusable else []
-    return problems + [Problem("warning", text) for text in _warnings(chain, certificates, names, when)]
+    return Candidate(pair, content, tuple(chain), unusable)
 
 
-def _key_problem(key: Path, leaf: x509.Certificate) -> str | None:
-    if _public_octets(read_private_key(key).public_key()) == _public_octets(leaf.public_key()):
-        return None
-    return f"{key} is not the private key of the certificate for {_title(leaf)}"
+def to_pem(chain: Sequence[x509.Certificate]) -> bytes:
+    """The certificates as a file of them, with nothing in between."""
+    return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain)
 
 
-def _warnings(chain: Path, certificates: list[x509.Certificate], names: Sequence[str], when: datetime) -> list[str]:
-    leaf = certificates[0]
+def inspect_pair(chain: Path, key: Path, names: Sequence[str] = (), *, now: datetime | None = None) -> list[Problem]:
+    """Return what is wrong with a pair, the worst first; empty when it serves every name of *names*."""
+    candidate = examine(Pair(chain, key))
+    problems = [Problem("unusable", candidate.unusable)] if candidate.unusable else []
+    return problems + [Problem("warning", text) for text in _warnings(candidate, names, now or datetime.now(UTC))]
+
+
+def _key_problem(path: Path, key: PrivateKey, leaf: x509.Certificate) -> str:
+    if _public_octets(key.public_key()) == _public_octets(leaf.public_key()):
+        return ""
+    return f"{path} is not the private key of the certificate for {_title(leaf)}"
+
+
+def _refusal(chain: Path, content: Content) -> str:
+    """What OpenSSL has against a pair, under the rules of this machine: a key too short, a signature too weak.
+
+    The daemons ask it too, some of them only once a client is there. Python's module takes nothing but files; the key's
+    is one in memory.
+    """
+    with _file_in_memory(content.chain) as certificates, _file_in_memory(content.key) as key:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificates, key)
+        except ssl.SSLError as error:
+            reason = (error.reason or str(error)).replace("_", " ").lower()
+            return f"no server takes the certificate in {chain}: {reason}"
+    return ""
+
+
+@contextmanager
+def _file_in_memory(octets: bytes) -> Iterator[str]:
+    with os.fdopen(os.memfd_create("pair"), "wb", buffering=0) as stream:
+        stream.write(octets)
+        yield f"/proc/self/fd/{stream.fileno()}"
+
+
+def _warnings(candidate: Candidate, names: Sequence[str], when: datetime) -> list[str]:
+    if not candidate.certificates:
+        return []
+    chain, leaf = candidate.pair.chain, candidate.certificates[0]
     found: list[str] = []
     if when >= leaf.not_valid_after_utc:
         found.append(f"the certificate in {chain} expired on {leaf.not_valid_after_utc:%d %B %Y}")
@@ -141,7 +229,7 @@ def _warnings(chain: Path, certificates: list[x509.Certificate], names: Sequence
         found.append(f"the certificate in {chain} is valid from {leaf.not_valid_before_utc:%d %B %Y %H:%M} UTC only")
     if leaf.issuer == leaf.subject:
         found.append(f"the certificate in {chain} is self-signed: no client trusts it by itself")
-    elif len(certificates) == 1:
+    elif len(candidate.certificates) == 1:
         found.append(f"{chain} holds no intermediate certificate; it is usually the file fullchain.pem that is wanted")
     public = leaf.public_key()
     if isinstance(public, rsa.RSAPublicKey) and public.key_size < _MIN_RSA_BITS:
@@ -153,7 +241,7 @@ def _warnings(chain: Path, certificates: list[x509.Certificate], names: Sequence
 def serve(
     folder: Path,
     hostnames: Sequence[DomainName],
-    candidates: Sequence[Pair],
+    candidates: Sequence[Candidate],
     *,
     first: Pair | None = None,
     now: datetime | None = None,
@@ -166,28 +254,34 @@ def serve(
     below *folder* when it is needed. *hostnames* must not be empty.
     """
     when = now or datetime.now(UTC)
-    usable = [pair for pair in candidates if not _unusable(pair, when)]
+    usable = [one for one in candidates if not one.unusable]
     chosen: list[tuple[str, Path, Path]] = []
     beside: list[tuple[str, Path, Path]] = []
     problems: list[tuple[str, str]] = []
+    contents: dict[Pair, Content] = {}
+
+    def entry(name: str, one: Candidate) -> tuple[str, Path, Path]:
+        contents[one.pair] = one.content
+        return name, one.pair.chain, one.pair.key
+
     for name in hostnames:
-        pair = max(usable, key=_preference(name, when, first), default=None)
-        if pair is None:
-            pair = ensure_self_signed(folder, hostnames, now=when)
-            problems += [(name, text) for text in _why_none(candidates, when)]
+        best = max(usable, key=_preference(name, when, first), default=None)
+        if best is None:
+            best = examine(ensure_self_signed(folder, hostnames, now=when))
+            problems += [(name, text) for text in _why_none(candidates)]
         else:
-            problems += [(name, problem.text) for problem in inspect_pair(pair.chain, pair.key, [name], now=when)]
-            if (companion := _companion(pair, usable, name, when)) is not None:
-                beside.append((name, companion.chain, companion.key))
-        chosen.append((name, pair.chain, pair.key))
-    return Served(tuple(chosen), tuple(problems), tuple(beside))
+            problems += [(name, text) for text in _warnings(best, [name], when)]
+            if (companion := _companion(best, usable, name, when)) is not None:
+                beside.append(entry(name, companion))
+        chosen.append(entry(name, best))
+    return Served(tuple(chosen), tuple(problems), tuple(beside), contents)
 
 
-def _companion(pair: Pair, usable: Sequence[Pair], name: str, when: datetime) -> Pair | None:
-    """A good RSA pair for *name* that can be served beside *pair*, an ECDSA one."""
-    if not _is_ecdsa(read_chain(pair.chain)[0]):
+def _companion(best: Candidate, usable: Sequence[Candidate], name: str, when: datetime) -> Candidate | None:
+    """A good RSA pair for *name* that can be served beside *best*, an ECDSA one."""
+    if not _is_ecdsa(best.certificates[0]):
         return None
-    others = [one for one in usable if not _is_ecdsa(read_chain(one.chain)[0])]
+    others = [one for one in usable if not _is_ecdsa(one.certificates[0])]
     others = [one for one in others if _preference(name, when)(one)[:2] == (True, True)]
     return max(others, key=_preference(name, when), default=None)
 
@@ -196,21 +290,17 @@ def _is_ecdsa(leaf: x509.Certificate) -> bool:
     return isinstance(leaf.public_key(), ec.EllipticCurvePublicKey)
 
 
-def _unusable(pair: Pair, when: datetime) -> list[str]:
-    return [p.text for p in inspect_pair(pair.chain, pair.key, now=when) if p.severity == "unusable"]
-
-
-def _why_none(candidates: Sequence[Pair], when: datetime) -> list[str]:
-    return [text for pair in candidates for text in _unusable(pair, when)] or ["no certificate was issued yet"]
+def _why_none(candidates: Sequence[Candidate]) -> list[str]:
+    return [one.unusable for one in candidates] or ["no certificate was issued yet"]
 
 
 def _preference(
     name: str, when: datetime, first: Pair | None = None
-) -> Callable[[Pair], tuple[bool, bool, bool, bool, datetime]]:
-    def rank(pair: Pair) -> tuple[bool, bool, bool, bool, datetime]:
-        leaf = read_chain(pair.chain)[0]
+) -> Callable[[Candidate], tuple[bool, bool, bool, bool, datetime]]:
+    def rank(one: Candidate) -> tuple[bool, bool, bool, bool, datetime]:
+        leaf = one.certificates[0]
         in_date = leaf.not_valid_before_utc <= when < leaf.not_valid_after_utc
-        return covers(leaf, name), in_date, pair == first, _is_ecdsa(leaf), leaf.not_valid_after_utc
+        return covers(leaf, name), in_date, one.pair == first, _is_ecdsa(leaf), leaf.not_valid_after_utc
 
     return rank
 
@@ -284,9 +374,10 @@ def _is_foreign(chain: Path) -> bool:
 
 
 def _still_good(pair: Pair, names: Sequence[DomainName], when: datetime) -> bool:
-    if any(problem.severity == "unusable" for problem in inspect_pair(pair.chain, pair.key, now=when)):
+    candidate = examine(pair)
+    if candidate.unusable:
         return False
-    leaf = read_chain(pair.chain)[0]
+    leaf = candidate.certificates[0]
     ends = leaf.not_valid_after_utc - timedelta(days=_RENEW_BEFORE_DAYS)
     return leaf.not_valid_before_utc <= when < ends and set(covered_names(leaf)) == set(names)
 
@@ -323,12 +414,10 @@ def write(path: Path, content: bytes, mode: int) -> None:
     Path(name).replace(path)
 
 
-def read_private_key(path: Path) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey:
-    """Return the key in *path*. Raises CertificateError."""
+def parse_private_key(octets: bytes, path: Path) -> PrivateKey:
+    """Return the key in the PEM *octets*; *path* is where they were read, for the words. Raises CertificateError."""
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except OSError as error:
-        raise CertificateError(f"{path} cannot be read: {error.strerror}") from None
+        key = load_pem_private_key(octets, password=None)
     except TypeError:
         raise CertificateError(f"{path} is protected by a passphrase, which a server cannot type in") from None
     except (ValueError, UnsupportedAlgorithm) as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mailu.identity.certificates import CertificateError, is_self_signed_pair, read_chain
+from mailu.identity.certificates import Content, Pair, is_self_signed_pair, parse_chain
 
 WARN_DAYS = (14, 7, 3, 1)
 _ENDED = 0
@@ -36,16 +36,13 @@ class Ending:
         )
 
 
-def endings(served: Iterable[tuple[str, Path, Path]], now: datetime) -> list[Ending]:
+def endings(served: Iterable[tuple[str, Path, Path]], contents: Mapping[Pair, Content], now: datetime) -> list[Ending]:
     """The certificates that have passed one of the marks, each with the last mark it passed."""
     found = []
-    for name, chain, _key in served:
+    for name, chain, key in served:
         if is_self_signed_pair(chain):
             continue  # ours is made anew by itself
-        try:
-            leaf = read_chain(chain)[0]
-        except CertificateError:
-            continue
+        leaf = parse_chain(contents[Pair(chain, key)].chain, chain)[0]
         days = passed_mark(leaf.not_valid_before_utc, leaf.not_valid_after_utc, now)
         if days is not None:
             found.append(Ending(name, chain, leaf.not_valid_after_utc, days, f"{name} {leaf.serial_number:x} {days}"))

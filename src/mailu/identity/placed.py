@@ -1,23 +1,39 @@
-"""Pairs that somebody else puts below the certificates' folder (TLS_FLAVOR=cert), and the last one that was good.
+"""Pairs that somebody puts below the certificates' folder, and the last one of each that was good.
 
-What is put there may be the two files that the settings name, or folders with a pair each, as deploy hooks, certbot's
-``live`` and secrets of Kubernetes are laid out; files and folders may be links. A pair that was good is copied: when
-what is there later cannot be used (half written, another key, a file system that is away), the copy serves on.
+What is put there (TLS_FLAVOR=cert) may be the two files that the settings name, or folders with a pair each, as deploy
+hooks, certbot's ``live`` and secrets of Kubernetes are laid out; files and folders may be links. A pair that is good is
+copied: when what is there later cannot be used (half written, another key, a file system that is away), the copy serves
+on. Daemons are never given the files themselves, which may change at any moment.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import os
+import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from mailu.identity.certificates import SELF_SIGNED_FOLDER, CertificateError, Pair, covers, inspect_pair, read_chain
+from mailu.identity.certificates import (
+    SELF_SIGNED_FOLDER,
+    Candidate,
+    CertificateError,
+    Pair,
+    covers,
+    examine,
+    read_chain,
+)
 from mailu.identity.certificates import write as write_file
 
 KEPT_FOLDER = "last-good"
-"""Below the certificates' folder: one folder for each pair that was good."""
+"""Name of the folder with one folder for each pair that was good."""
+_KEPT_PAIR, _KEPT_CHAIN = "pair.pem", "cert.pem"
+"""The whole copy, in one file, so that nobody reads half of it; and its certificates for those who may read no keys."""
 DEPTH = 2
 """Folders are looked into so deep: ``certs/live/mail.example.org/`` is the deepest."""
 _FILES = (
@@ -26,6 +42,7 @@ _FILES = (
     ("tls.crt", "tls.key"),  # a secret of Kubernetes
     ("{name}.crt", "{name}.key"),  # Caddy
 )
+_PLAIN = re.compile(r"[A-Za-z0-9.-]+")
 _OURS = frozenset({SELF_SIGNED_FOLDER, KEPT_FOLDER})
 _ISSUED = "letsencrypt"
 
@@ -85,65 +102,98 @@ def _is(path: Path, kind: Callable[[int], bool]) -> bool:
         return False
 
 
-def with_last_good(certs: Path, placed: Sequence[Pair]) -> tuple[list[Pair], list[str]]:
-    """Return *placed* with the copies of those that cannot be used now, and one sentence for each of these.
+def kept_folder(certs: Path, run: Path) -> Path:
+    """Where the copies of good pairs are: below *certs*, or below *run* where that cannot be written to."""
+    kept = certs / KEPT_FOLDER
+    return kept if kept.is_dir() or os.access(certs, os.W_OK) else run / KEPT_FOLDER
 
-    Copies what can be used. A place that cannot be written to gives no copies and is no error.
+
+def copy_name(certs: Path, pair: Pair) -> str:
+    """A folder name for a copy of *pair*: the path of its chain below *certs*, and a digest where that is unsafe."""
+    parts = pair.chain.relative_to(certs).parts
+    if all(_PLAIN.fullmatch(part) for part in parts):
+        return "_".join(parts)
+    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def with_last_good(
+    certs: Path, kept: Path, pairs: Sequence[Pair], *, now: datetime | None = None
+) -> tuple[list[Candidate], list[str]]:
+    """Return *pairs*, each as it is or, when that cannot be used, as it was when it was good; and why, a sentence each.
+
+    Copies what can be used into *kept*, see kept_folder(). A place that cannot be written to gives no copies and is no
+    error.
     """
-    found: list[Pair] = []
-    troubles: list[str] = []
-    for pair in placed:
-        kept = _kept(certs, pair)
-        unusable = [one.text for one in inspect_pair(pair.chain, pair.key) if one.severity == "unusable"]
-        if not unusable:
-            found.append(pair)
-            _keep(pair, kept)
-        elif any(one.severity == "unusable" for one in inspect_pair(kept.chain, kept.key)):
-            found.append(pair)
+    when = now or datetime.now(UTC)
+    found: list[Candidate] = []
+    unusable: list[str] = []
+    refused: list[str] = []
+    for pair in pairs:
+        place = kept / copy_name(certs, pair)
+        candidate, before = examine(pair), examine(Pair(place / _KEPT_PAIR, place / _KEPT_PAIR))
+        trouble = candidate.unusable or _lost_intermediate(candidate, before, when)
+        if not trouble:
+            found.append(candidate)
+            _keep(candidate, before, place)
+        elif before.unusable:
+            found.append(candidate)
+            unusable.append(f"{trouble}; it is not served")
         else:
-            found.append(kept)
-            troubles.append(f"{unusable[0]}; the certificate before it serves on")
-    _forget_others(certs, placed)
-    return found, troubles
+            found.append(replace(before, pair=pair))
+            refused.append(f"{trouble}; the certificate before it serves on")
+    _forget_others(kept, {copy_name(certs, pair) for pair in pairs})
+    # Where nothing can be used, each host name has its own words about that.
+    return found, [*refused, *(unusable if any(not one.unusable for one in found) else ())]
 
 
-def _kept(certs: Path, pair: Pair) -> Pair:
-    try:
-        name = "_".join(pair.chain.relative_to(certs).parts)
-    except ValueError:
-        name = "_".join(pair.chain.parts[1:])
-    return Pair(certs / KEPT_FOLDER / name / "cert.pem", certs / KEPT_FOLDER / name / "key.pem")
+def _lost_intermediate(candidate: Candidate, before: Candidate, when: datetime) -> str:
+    """A chain that is being written may end after its first certificate, and looks complete then."""
+    old = before.certificates
+    if len(candidate.certificates) > 1 or len(old) < 2 or before.unusable or old[0].not_valid_after_utc <= when:
+        return ""
+    if candidate.certificates[0].issuer != old[0].issuer:
+        return ""
+    return f"{candidate.pair.chain} holds no intermediate certificate, which the one before it has"
 
 
-def _keep(pair: Pair, kept: Pair) -> None:
+def _keep(candidate: Candidate, before: Candidate, place: Path) -> None:
+    content = candidate.content
+    if content == before.content:
+        return
     with contextlib.suppress(OSError):
-        chain, key = pair.chain.read_bytes(), pair.key.read_bytes()
-        if kept.chain.exists() and kept.chain.read_bytes() == chain and kept.key.read_bytes() == key:
-            return
-        kept.chain.parent.parent.mkdir(mode=0o700, exist_ok=True)
-        kept.chain.parent.mkdir(mode=0o700, exist_ok=True)
-        write_file(kept.key, key, 0o600)
-        write_file(kept.chain, chain, 0o600)
+        place.mkdir(mode=0o755, parents=True, exist_ok=True)
+        write_file(place / _KEPT_PAIR, content.key + content.chain, 0o600)
+        write_file(place / _KEPT_CHAIN, content.chain, 0o644)
 
 
-def _forget_others(certs: Path, placed: Sequence[Pair]) -> None:
+def _forget_others(kept: Path, wanted: set[str]) -> None:
     """A pair that was taken away is wanted no longer."""
-    wanted = {_kept(certs, pair).chain.parent for pair in placed}
     with contextlib.suppress(OSError):
-        for folder in (certs / KEPT_FOLDER).iterdir():
-            if folder not in wanted:
+        for folder in kept.iterdir():
+            if folder.name not in wanted:
                 shutil.rmtree(folder)
 
 
-def chain_for(pairs: Sequence[Pair], name: str) -> Path | None:
-    """The chain that *name* is served with, for those who may not read keys; None when none can be read."""
+def chains_in_force(certs: Path, kept: Path, pairs: Sequence[Pair]) -> list[Path]:
+    """The chain of each pair as it is served, for those who may not read keys: the copy's, where there is one."""
+    copies = [(pair, kept / copy_name(certs, pair) / _KEPT_CHAIN) for pair in pairs]
+    return [copy if _is_there(copy) else pair.chain for pair, copy in copies]
+
+
+def kept_chains(kept: Path) -> list[Path]:
+    """The chains of all pairs that are good, or were."""
+    return sorted(kept.glob(f"*/{_KEPT_CHAIN}"))
+
+
+def chain_for(chains: Sequence[Path], name: str) -> Path | None:
+    """The chain that *name* is served with; None when none can be read."""
     readable: list[Path] = []
-    for pair in pairs:
+    for chain in chains:
         try:
-            leaf = read_chain(pair.chain)[0]
+            leaf = read_chain(chain)[0]
         except CertificateError:
             continue
         if covers(leaf, name):
-            return pair.chain
-        readable.append(pair.chain)
+            return chain
+        readable.append(chain)
     return readable[0] if readable else None

@@ -13,6 +13,8 @@ from tests.unit.deploy.fake_room import FakeRoom, Running, run, situation, until
 
 from mailu.deploy import agent as agent_module
 from mailu.deploy.leftovers import all_processes, process_facts, recorded
+from mailu.deploy.situation import Situation
+from mailu.identity.certificates import Content, Pair
 
 
 @pytest.fixture
@@ -266,19 +268,33 @@ def test_a_configuration_that_the_daemon_dies_of_is_taken_back(root: Path, how: 
     run(scenario())
 
 
-def test_a_changed_certificate_reloads_though_the_text_is_the_same(root: Path) -> None:
-    chain, key = root / "cert.pem", root / "key.pem"
-    chain.write_text("first")
-    key.write_text("key")
+def with_pair(made: Situation, content: Content) -> Situation:
+    """The situation with a certificate."""
+    pair = Pair(made.places.certs / "one" / "fullchain.pem", made.places.certs / "one" / "privkey.pem")
+    certificates = (("mail.example.com", pair.chain, pair.key),)
+    return replace(made, certificates=certificates, contents={pair: content})
 
+
+def test_a_changed_certificate_is_checked_and_reloaded_and_stands_in_the_configuration(root: Path) -> None:
     async def scenario() -> None:
         running = Running(root)
-        running.agent._situation = replace(running.situation, certificates=(("mail.example.com", chain, key),))
+        made = running.situation
+        running.agent._situation = with_pair(made, Content(b"first", b"its key"))
         async with running:
             await running.ready()
-            chain.write_text("second")
-            change = await running.agent.apply(running.agent._situation)
+            etc = running.places.service("fake") / "etc"
+            copy = etc / "tls" / "one_fullchain.pem"
+            assert (copy / "cert.pem").read_text() == "first"
+            assert not (copy / "key.pem").exists(), "this daemon's configuration names no key"
+            change = await running.agent.apply(with_pair(made, Content(b"second", b"its key")))
             assert change.outcome == "reloaded"
+            assert (copy / "cert.pem").read_text() == "second"
+            assert f"{etc.resolve()}/tls/one_fullchain.pem/cert.pem" in (etc / "fake.conf").read_text()
+            change = await running.agent.apply(with_pair(made, Content(b"second", b"its key")))
+            assert change.outcome == "unchanged"
+            bad = replace(with_words(made, "bad"), places=made.places)
+            assert (await running.agent.apply(with_pair(bad, Content(b"third", b"")))).outcome == "rejected"
+            assert (copy / "cert.pem").read_text() == "second", "what the daemon has goes with its configuration"
 
     run(scenario())
 

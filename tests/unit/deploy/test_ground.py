@@ -5,14 +5,17 @@ from __future__ import annotations
 import stat
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.pki import write_pair
+from tests.pki import TestAuthority, write_pair
 from tests.unit.deploy.fake_room import situation
 
 from mailu.deploy import ground
 from mailu.deploy.ground import Unsuitable, Verdict
+from mailu.identity.certificates import is_self_signed_pair
+from mailu.identity.issuing.state import chain_with_root
 from mailu.places import Places
 
 
@@ -64,7 +67,15 @@ def test_without_a_certificate_a_self_signed_one_stands_in_and_that_is_said(root
     host = ground.read_host(made.places, made.settings, Verdict())
     found, warnings = ground.situation_of(made.settings, host)
     assert [name for name, _, _ in found.certificates] == ["mail.example.com"]
-    assert all(chain.exists() and key.exists() for _, chain, key in found.certificates)
+    files = found.pair_files()
+    assert {name: file.mode for name, file in files.items()} == {
+        "tls/self-signed/cert.pem": 0o644, "tls/self-signed/key.pem": 0o600,
+    }  # fmt: skip
+    request = found.request(root / "etc", None)
+    assert request.certificates == [
+        ("mail.example.com", root / "etc/tls/self-signed/cert.pem", root / "etc/tls/self-signed/key.pem")
+    ]
+    assert is_self_signed_pair(request.certificates[0][1])
     assert any("mail.example.com" in text and "a self-signed one stands in" in text for text in warnings)
 
 
@@ -101,7 +112,46 @@ def test_the_named_pair_goes_before_one_in_a_folder_that_lasts_longer(root: Path
     (made.places.certs / "privkey.pem").rename(made.places.certs / "key.pem")
     found = ground.certificates_in_force(made.places, made.settings)
     assert [chain for _, chain, _ in found.certificates] == [made.places.certs / "cert.pem"]
+    before = found.contents
     (made.places.certs / "key.pem").write_text("garbage")
     found = ground.certificates_in_force(made.places, made.settings)
-    assert [chain.parent.parent.name for _, chain, _ in found.certificates] == ["last-good"]
+    assert [chain for _, chain, _ in found.certificates] == [made.places.certs / "cert.pem"]
+    assert found.contents == before, "what it was"
     assert "key.pem holds no private key" in found.refused[0][1]
+
+
+def issued(root: Path, authority: TestAuthority, name: str) -> Path:
+    """A pair as certbot keeps it; returns its folder."""
+    folder = root / "certs" / "letsencrypt" / "live" / name
+    authority.issue(folder, name)
+    return folder
+
+
+def test_a_pair_of_certbot_that_is_bad_is_refused_as_any_other(root: Path) -> None:
+    made = situation(root)
+    settings = replace(made.settings, tls_flavor="letsencrypt")
+    ground.prepare_root(made.places)
+    folder = issued(root, TestAuthority.make(), "mail.example.com")
+    before = ground.certificates_in_force(made.places, settings)
+    (folder / "privkey.pem").write_text("half")
+    found = ground.certificates_in_force(made.places, settings)
+    assert (found.certificates, found.contents) == (before.certificates, before.contents)
+    assert "the certificate before it serves on" in found.refused[0][1]
+
+
+def test_a_chain_with_its_root_is_served_only_with_the_certificate_that_it_is_of(root: Path) -> None:
+    made = situation(root)
+    made = replace(made, settings=replace(made.settings, tls_flavor="letsencrypt"))
+    ground.prepare_root(made.places)
+    authority = TestAuthority.make()
+    folder = issued(root, authority, "mail.example.com")
+    rooted = chain_with_root(made.places.certs, "mail.example.com")
+    rooted.parent.mkdir(parents=True)
+    rooted.write_bytes((folder / "fullchain.pem").read_bytes() + TestAuthority.make().pem())
+    found, _ = ground.situation_of(made.settings, made.host)
+    copies = root / "etc" / "tls" / "letsencrypt_live_mail.example.com_fullchain.pem"
+    assert found.request(root / "etc", None).chains_with_root == {copies / "cert.pem": copies / "with-root.pem"}
+    assert found.pair_files()[str(copies.relative_to(root / "etc") / "with-root.pem")].text == rooted.read_text()
+    issued(root, authority, "mail.example.com")
+    found, _ = ground.situation_of(made.settings, made.host)
+    assert found.request(root / "etc", None).chains_with_root == {}, "it is of the certificate before"

@@ -21,9 +21,12 @@ from cryptography.x509.oid import NameOID
 
 from mailu.address import DomainName
 from mailu.identity.certificates import (
+    Content,
     Pair,
+    Served,
     covers,
     ensure_self_signed,
+    examine,
     inspect_pair,
     is_self_signed_pair,
     letsencrypt_pairs,
@@ -67,6 +70,10 @@ def _issue(
     pair.chain.write_bytes(leaf + (build(issuer, authority.public_key()) if intermediate else b""))
     pair.key.write_bytes(own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     return pair
+
+
+def _serve(folder: Path, names: list[DomainName], *pairs: Pair) -> Served:
+    return serve(folder, names, [examine(pair) for pair in pairs], now=NOW)
 
 
 def _texts(pair: Pair, *names: str, now: datetime = NOW) -> list[str]:
@@ -186,9 +193,41 @@ def test_a_chain_without_its_intermediate_is_said(tmp_path: Path) -> None:
     assert "fullchain.pem" in _texts(_issue(tmp_path, MAIL, intermediate=False))[0]
 
 
-def test_a_weak_key_is_said(tmp_path: Path) -> None:
+def test_a_key_that_openssl_does_not_take_is_unusable(tmp_path: Path) -> None:
+    """Postfix would notice with the first client only."""
     pair = _issue(tmp_path, MAIL, key=rsa.generate_private_key(public_exponent=65537, key_size=1024))
-    assert _texts(pair) == [f"the key of {pair.chain} has 1024 bits only"]
+    assert _texts(pair) == [
+        f"no server takes the certificate in {pair.chain}: ee key too small",
+        f"the key of {pair.chain} has 1024 bits only",
+    ]
+
+
+@pytest.mark.parametrize("missing_octets", [1, 20, 300, 500])
+def test_a_chain_that_is_cut_off_is_unusable(tmp_path: Path, missing_octets: int) -> None:
+    pair = _issue(tmp_path, MAIL)
+    whole = pair.chain.read_bytes().rstrip()
+    pair.chain.write_bytes(whole[:-missing_octets])
+    assert _texts(pair) == [f"{pair.chain} is not complete: it ends within a certificate"]
+
+
+def test_words_around_a_pair_do_no_harm_and_are_not_served(tmp_path: Path) -> None:
+    pair = _issue(tmp_path, MAIL)
+    chain, key = pair.chain.read_bytes(), pair.key.read_bytes()
+    both = b"Bag Attributes: K\xf6nig\n--- the key ---\n" + key + b"\n--- the chain:\n" + chain + b"--- end\n"
+    pair.chain.write_bytes(both)
+    candidate = examine(Pair(pair.chain, pair.chain))
+    assert (candidate.unusable, candidate.content.chain, candidate.content.key) == ("", chain, key)
+
+
+def test_what_is_served_is_what_was_read_whatever_becomes_of_the_files(tmp_path: Path) -> None:
+    pair = _issue(tmp_path / "x", MAIL)
+    chain, key = pair.chain.read_bytes(), pair.key.read_bytes()
+    candidate = examine(pair)
+    pair.chain.write_text("garbage")
+    pair.key.unlink()
+    served = serve(tmp_path, [MAIL], [candidate], now=NOW)
+    assert served.certificates == ((MAIL, pair.chain, pair.key),)
+    assert served.contents[pair] == Content(chain, key)
 
 
 def test_symbolic_links_are_followed(tmp_path: Path) -> None:
@@ -202,7 +241,7 @@ def test_symbolic_links_are_followed(tmp_path: Path) -> None:
 def test_every_host_name_is_served_with_the_pair_that_covers_it(tmp_path: Path) -> None:
     mail = _issue(tmp_path / "mail", MAIL)
     mx = _issue(tmp_path / "mx", MX)
-    served = serve(tmp_path, [MAIL, MX], [mx, mail], now=NOW)
+    served = _serve(tmp_path, [MAIL, MX], mx, mail)
     assert served.certificates == ((MAIL, mail.chain, mail.key), (MX, mx.chain, mx.key))
     assert served.problems == ()
     assert not (tmp_path / "self-signed").exists()
@@ -212,12 +251,12 @@ def test_the_pair_that_is_good_for_longest_is_preferred(tmp_path: Path) -> None:
     _issue(tmp_path / "old", MAIL, days=20)
     new = _issue(tmp_path / "new", MAIL, days=80)
     old = Pair(tmp_path / "old" / "cert.pem", tmp_path / "old" / "key.pem")
-    assert serve(tmp_path, [MAIL], [new, old], now=NOW).certificates == ((MAIL, new.chain, new.key),)
+    assert _serve(tmp_path, [MAIL], new, old).certificates == ((MAIL, new.chain, new.key),)
 
 
 def test_an_expired_pair_is_still_served_and_said(tmp_path: Path) -> None:
     pair = _issue(tmp_path / "x", MAIL, days=1)
-    served = serve(tmp_path, [MAIL], [pair], now=NOW)
+    served = _serve(tmp_path, [MAIL], pair)
     assert served.certificates == ((MAIL, pair.chain, pair.key),)
     assert "expired" in served.problems[0][1]
 
@@ -225,21 +264,21 @@ def test_an_expired_pair_is_still_served_and_said(tmp_path: Path) -> None:
 def test_one_bad_name_does_not_take_the_others_down(tmp_path: Path) -> None:
     pair = _issue(tmp_path / "x", MAIL)
     broken = Pair(tmp_path / "absent.pem", tmp_path / "absent.key")
-    served = serve(tmp_path, [MAIL, MX], [broken, pair], now=NOW)
+    served = _serve(tmp_path, [MAIL, MX], broken, pair)
     assert [entry[1] for entry in served.certificates] == [pair.chain, pair.chain]
     assert served.problems == ((MX, f"the certificate in {pair.chain} is not for {MX}"),)
 
 
 def test_without_any_pair_a_self_signed_one_is_served_and_the_reason_kept(tmp_path: Path) -> None:
     missing = Pair(tmp_path / "cert.pem", tmp_path / "key.pem")
-    served = serve(tmp_path, [MAIL, MX], [missing], now=NOW)
+    served = _serve(tmp_path, [MAIL, MX], missing)
     assert {is_self_signed_pair(chain) for _, chain, _ in served.certificates} == {True}
     assert served.problems[0] == (MAIL, f"{tmp_path}/cert.pem cannot be read: No such file or directory")
     assert [name for name, _ in served.problems] == [MAIL, MX]
 
 
 def test_before_the_first_issue_the_reason_says_so(tmp_path: Path) -> None:
-    assert serve(tmp_path, [MAIL], [], now=NOW).problems == ((MAIL, "no certificate was issued yet"),)
+    assert _serve(tmp_path, [MAIL]).problems == ((MAIL, "no certificate was issued yet"),)
 
 
 def test_pairs_of_certbot_are_found(tmp_path: Path) -> None:

@@ -7,10 +7,19 @@ import stat
 from pathlib import Path
 
 import pytest
-from tests.pki import write_pair
+from tests.pki import TestAuthority, write_pair
 
-from mailu.identity.certificates import inspect_pair
-from mailu.identity.placed import KEPT_FOLDER, chain_for, placed_pairs, with_last_good
+from mailu.identity.certificates import Candidate, Pair, inspect_pair
+from mailu.identity.placed import (
+    KEPT_FOLDER,
+    chain_for,
+    chains_in_force,
+    copy_name,
+    kept_chains,
+    kept_folder,
+    placed_pairs,
+    with_last_good,
+)
 
 MAIL, IMAP = "mail.example.org", "imap.example.org"
 
@@ -52,7 +61,7 @@ def test_a_linked_tree_of_certbot_is_found_and_the_named_pair_comes_first(tmp_pa
     assert [
         problem for pair in pairs for problem in inspect_pair(pair.chain, pair.key) if "cannot" in problem.text
     ] == []
-    assert chain_for(pairs, MAIL) == pairs[1].chain
+    assert chain_for([pair.chain for pair in pairs], MAIL) == pairs[1].chain
 
 
 def test_the_named_file_may_be_a_folder(tmp_path: Path) -> None:
@@ -66,11 +75,16 @@ def test_what_an_earlier_flavour_left_and_what_is_ours_is_passed_over(tmp_path: 
     assert _found(tmp_path) == []
 
 
-@pytest.mark.parametrize("harm", ["garbage", "other key", "no key", "dangling"])
+def _good(certs: Path) -> tuple[list[Candidate], list[str]]:
+    """What is served of the files that the settings name, and what is said."""
+    return with_last_good(certs, kept_folder(certs, certs / "run"), placed_pairs(certs, "cert.pem", "key.pem"))
+
+
+@pytest.mark.parametrize("harm", ["garbage", "other key", "no key", "dangling", "half a chain", "half a key"])
 def test_a_pair_that_turns_bad_is_refused_with_the_reason_and_the_one_before_serves(tmp_path: Path, harm: str) -> None:
     _put(tmp_path, MAIL, "cert.pem", "key.pem")
-    good = (tmp_path / "cert.pem").read_bytes()
-    assert with_last_good(tmp_path, placed_pairs(tmp_path, "cert.pem", "key.pem"))[1] == []
+    good, said = _good(tmp_path)
+    assert said == []
     if harm == "garbage":
         (tmp_path / "cert.pem").write_text("not a certificate")
     elif harm == "other key":
@@ -78,31 +92,96 @@ def test_a_pair_that_turns_bad_is_refused_with_the_reason_and_the_one_before_ser
         (tmp_path / "x" / "key.pem").replace(tmp_path / "key.pem")
     elif harm == "no key":
         (tmp_path / "key.pem").unlink()
-    else:
+    elif harm == "dangling":
         for name in ("cert.pem", "key.pem"):
             (tmp_path / name).unlink()
             (tmp_path / name).symlink_to("/nonexistent/" + name)
+    else:
+        file = tmp_path / {"half a chain": "cert.pem", "half a key": "key.pem"}[harm]
+        file.write_bytes(file.read_bytes()[:100])
     shutil.rmtree(tmp_path / "x", ignore_errors=True)
-    pairs, troubles = with_last_good(tmp_path, placed_pairs(tmp_path, "cert.pem", "key.pem"))
-    assert pairs[0].chain.read_bytes() == good
-    assert [p for p in inspect_pair(pairs[0].chain, pairs[0].key) if p.severity == "unusable"] == []
+    served, troubles = _good(tmp_path)
+    assert served == good, "the pair's name and what it was"
     assert len(troubles) == 1
     assert str(tmp_path) in troubles[0]
     assert "the certificate before it serves on" in troubles[0]
-    assert stat.S_IMODE(pairs[0].key.stat().st_mode) == 0o600
     _put(tmp_path / "new", MAIL, "cert.pem", "key.pem")
     for name in ("cert.pem", "key.pem"):
         (tmp_path / "new" / name).replace(tmp_path / name)
     (tmp_path / "new").rmdir()
-    pairs, troubles = with_last_good(tmp_path, placed_pairs(tmp_path, "cert.pem", "key.pem"))
-    assert ([pair.chain for pair in pairs], troubles) == ([tmp_path / "cert.pem"], [])
+    served, troubles = _good(tmp_path)
+    assert (served[0].content.chain, troubles) == ((tmp_path / "cert.pem").read_bytes(), [])
+
+
+def test_the_copy_shows_its_certificates_to_everybody_and_its_key_to_nobody(tmp_path: Path) -> None:
+    _put(tmp_path, MAIL, "cert.pem", "key.pem")
+    good = _good(tmp_path)[0][0].content
+    (tmp_path / "cert.pem").write_text("garbage")
+    kept = tmp_path / KEPT_FOLDER
+    chains = chains_in_force(tmp_path, kept, placed_pairs(tmp_path, "cert.pem", "key.pem"))
+    assert [chain.read_bytes() for chain in chains] == [good.chain]
+    assert kept_chains(kept) == chains
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (kept / "cert.pem").iterdir()}
+    assert modes == {"cert.pem": 0o644, "pair.pem": 0o600}
+
+
+def test_a_chain_that_ends_after_its_first_certificate_waits_for_the_rest(tmp_path: Path) -> None:
+    """It may be half written, and looks complete."""
+    authority, files = TestAuthority.make(), ("cert.pem", "key.pem")
+    authority.issue(tmp_path, MAIL, files=files)
+    before = _good(tmp_path)[0]
+    authority.issue(tmp_path, MAIL, files=files)
+    whole = (tmp_path / "cert.pem").read_bytes()
+    (tmp_path / "cert.pem").write_bytes(whole.removesuffix(authority.pem()))
+    assert _good(tmp_path) == (
+        before,
+        [
+            f"{tmp_path}/cert.pem holds no intermediate certificate, which the one before it has; "
+            "the certificate before it serves on"
+        ],
+    )
+    (tmp_path / "cert.pem").write_bytes(whole)
+    assert _good(tmp_path)[0][0].content.chain == whole
+    authority.issue(tmp_path, MAIL, files=files, days=0.03)
+    _good(tmp_path)
+    authority.issue(tmp_path, MAIL, files=files)
+    (tmp_path / "cert.pem").write_bytes((tmp_path / "cert.pem").read_bytes().removesuffix(authority.pem()))
+    assert len(_good(tmp_path)[0][0].certificates) == 1, "better than one that has ended"
+
+
+def test_a_pair_that_never_was_good_is_named_while_others_serve(tmp_path: Path) -> None:
+    write_pair(tmp_path / "one", MAIL)
+    write_pair(tmp_path / "two", IMAP)
+    (tmp_path / "two" / "privkey.pem").write_text("garbage")
+    troubles = _good(tmp_path)[1]
+    assert len(troubles) == 1
+    assert troubles[0].startswith(f"{tmp_path}/two/privkey.pem holds no private key")
+    assert troubles[0].endswith("; it is not served")
 
 
 def test_a_pair_that_was_taken_away_is_forgotten_with_its_key(tmp_path: Path) -> None:
     _put(tmp_path, MAIL, "cert.pem", "key.pem")
-    with_last_good(tmp_path, placed_pairs(tmp_path, "cert.pem", "key.pem"))
+    _good(tmp_path)
     assert list((tmp_path / KEPT_FOLDER).iterdir())
     for name in ("cert.pem", "key.pem"):
         (tmp_path / name).unlink()
-    assert with_last_good(tmp_path, placed_pairs(tmp_path, "cert.pem", "key.pem")) == ([], [])
+    assert _good(tmp_path) == ([], [])
     assert list((tmp_path / KEPT_FOLDER).iterdir()) == []
+
+
+def test_beside_certificates_that_cannot_be_written_to_the_copies_are_generated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certs, run = tmp_path / "certs", tmp_path / "run"
+    certs.mkdir()
+    assert kept_folder(certs, run) == certs / KEPT_FOLDER
+    monkeypatch.setattr("os.access", lambda _path, _mode: False)
+    assert kept_folder(certs, run) == run / KEPT_FOLDER
+
+
+def test_a_copy_has_a_name_that_fits_into_any_configuration(tmp_path: Path) -> None:
+    pairs = [Pair(tmp_path / name / "cert.pem", tmp_path / "key.pem") for name in (MAIL, "my pair", "a_b", "a,b")]
+    names = [copy_name(tmp_path, pair) for pair in pairs]
+    assert names[0] == f"{MAIL}_cert.pem"
+    assert len(set(names)) == len(names)
+    assert all(name.replace(".", "").replace("_", "").isalnum() for name in names)

@@ -90,12 +90,13 @@ def _moment(visit: Visit) -> Callable[[str], str]:
 
 def certificates(visit: Visit) -> list[Certificate]:
     """The certificates in force, as far as the control plane can read them."""
-    from mailu.identity.placed import placed_pairs  # here: it brings a large library along, for this page alone
+    # here: it brings a large library along, for this page alone
+    from mailu.identity.placed import kept_chains, kept_folder, placed_pairs
 
-    folder, settings = visit.control.places.certs, visit.settings
-    placed = placed_pairs(folder, settings.tls_cert_filename, settings.tls_keypair_filename)
-    found = [*(pair.chain for pair in placed), *folder.glob("letsencrypt/live/*/fullchain.pem")]
-    found += folder.glob("self-signed/*cert*.pem")
+    places, settings = visit.control.places, visit.settings
+    placed = placed_pairs(places.certs, settings.tls_cert_filename, settings.tls_keypair_filename)
+    found = kept_chains(kept_folder(places.certs, places.run)) or [pair.chain for pair in placed]
+    found += places.certs.glob("self-signed/*cert*.pem")
     return [certificate for path in found if (certificate := _certificate(path)) is not None]
 
 
