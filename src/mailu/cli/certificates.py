@@ -81,8 +81,9 @@ def certificates(context: typer.Context, as_json: JsonOption = False) -> None:
 def overview(here: Surroundings, now: datetime | None = None) -> list[Shown]:
     """Every name that is served, or should be."""
     from mailu.deploy.ground import certificates_in_force
-    from mailu.identity.certificates import Pair, is_self_signed_pair, parse_chain
+    from mailu.identity.certificates import parse_chain
     from mailu.identity.issuing.state import load_state, state_file
+    from mailu.identity.pairs import Pair, is_self_signed_pair
 
     if not here.settings.has_tls:
         return []

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mailu.deploy import aside
 from mailu.deploy.situation import Situation
 from mailu.identity.expiry import Ending, endings, untold
 from mailu.identity.issuing.state import load_state, state_file
@@ -23,13 +24,17 @@ def told_file(situation: Situation) -> Path:
 def tell(situation: Situation, now: datetime | None = None) -> int:
     """Queue one message about everything that was not told yet; returns how many certificates it names.
 
-    Raises nothing: what Postfix does not take is told the next time.
+    Raises nothing: what Postfix does not take, or what could not be looked at, is told the next time.
     """
     when = now or datetime.now(UTC)
     file = told_file(situation)
     told = _read(file)
     served = [*situation.certificates, *situation.rsa_certificates, *situation.web_certificates]
-    found = endings(served, situation.contents, when)
+    try:
+        found = aside.ask(endings, served, situation.contents, when)
+    except OSError as error:
+        log.warning("whether certificates end could not be found out: %s", error)
+        return 0
     news = untold(found, told)
     if not news:
         return 0

@@ -6,23 +6,13 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailu.daemons.room import Folder, Host
-from mailu.deploy import machine, name_service
+from mailu.deploy import aside, machine, name_service
 from mailu.deploy.generation import give, make_folder
 from mailu.deploy.ports import loopback_ports
 from mailu.deploy.situation import Situation
-from mailu.identity.certificates import (
-    Candidate,
-    CertificateError,
-    Content,
-    Pair,
-    is_self_signed_pair,
-    letsencrypt_pairs,
-    read_chain,
-    serve,
-    to_pem,
-)
 from mailu.identity.issuing.certbot import RSA_ENDING
 from mailu.identity.issuing.state import (
     IssuingState,
@@ -32,9 +22,12 @@ from mailu.identity.issuing.state import (
     load_state,
     state_file,
 )
-from mailu.identity.placed import kept_folder, named_pair, placed_pairs, with_last_good
+from mailu.identity.pairs import Content, Pair, is_self_signed_pair
 from mailu.places import Places
 from mailu.settings import Settings
+
+if TYPE_CHECKING:
+    from mailu.identity.certificates import Candidate
 
 SOCKET_PATH_LIMIT_BYTES = 107
 LONGEST_SOCKET_BELOW_ROOT = "/run/imap/srv.auth-worker.000000000/00000000"
@@ -185,8 +178,10 @@ def certificates_in_force(places: Places, settings: Settings) -> InForce:
     """The pairs that serve each host name, and what is wrong with them.
 
     Makes the self-signed pair when it is needed. Without TLS the daemons may still want one (STARTTLS inside), so
-    there always is one.
+    there always is one. Loads a large library; the agent has others look (``aside``).
     """
+    from mailu.identity.certificates import letsencrypt_pairs, serve
+
     if settings.tls_flavor != "letsencrypt":
         return _placed_in_force(places, settings)
     own = Pair(places.certs / settings.tls_cert_filename, places.certs / settings.tls_keypair_filename)
@@ -206,6 +201,9 @@ def certificates_in_force(places: Places, settings: Settings) -> InForce:
 
 
 def _placed_in_force(places: Places, settings: Settings) -> InForce:
+    from mailu.identity.certificates import serve
+    from mailu.identity.placed import named_pair, placed_pairs
+
     names = settings.tls_cert_filename, settings.tls_keypair_filename
     candidates, troubles = _last_good(places, placed_pairs(places.certs, *names))
     named = named_pair(places.certs, *names)
@@ -214,6 +212,8 @@ def _placed_in_force(places: Places, settings: Settings) -> InForce:
 
 
 def _last_good(places: Places, pairs: Sequence[Pair]) -> tuple[list[Candidate], list[str]]:
+    from mailu.identity.placed import kept_folder, with_last_good
+
     return with_last_good(places.certs, kept_folder(places.certs, places.run), pairs)
 
 
@@ -245,6 +245,8 @@ def _further(
 
 def _with_roots(places: Places, contents: Mapping[Pair, Content]) -> dict[Pair, bytes]:
     """The chains that there are with their roots. One that is of another certificate is left over, or to be renewed."""
+    from mailu.identity.certificates import CertificateError, read_chain, to_pem
+
     found = {}
     for pair, content in contents.items():
         try:
@@ -256,10 +258,15 @@ def _with_roots(places: Places, contents: Mapping[Pair, Content]) -> dict[Pair, 
     return found
 
 
+def _in_force_with_roots(places: Places, settings: Settings) -> tuple[InForce, dict[Pair, bytes]]:
+    found = certificates_in_force(places, settings)
+    return found, _with_roots(places, found.contents)
+
+
 def situation_of(settings: Settings, host: Host) -> tuple[Situation, list[str]]:
     """Everything the rooms are rendered from, and warnings for the operator."""
     places = Places(settings.root)
-    found = certificates_in_force(places, settings)
+    found, with_roots = aside.ask(_in_force_with_roots, places, settings)
     own = {name for name, chain, _ in found.certificates if is_self_signed_pair(chain)}
     warnings = list(settings.warnings)
     for name, text in (*found.refused, *found.problems):
@@ -272,7 +279,7 @@ def situation_of(settings: Settings, host: Host) -> tuple[Situation, list[str]]:
         rsa_certificates=found.rsa,
         web_certificates=found.web,
         contents=found.contents,
-        chains_with_root=_with_roots(places, found.contents),
+        chains_with_root=with_roots,
         certificate_problems=found.problems,
     )
     return situation, warnings

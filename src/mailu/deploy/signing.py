@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from mailu.address import parse_address
+from mailu.deploy import aside
 from mailu.deploy.control import ControlServer
 from mailu.deploy.operations import pages_server
 from mailu.deploy.situation import Situation
-from mailu.identity.certificates import Pair, is_self_signed_pair, parse_chain, parse_private_key
+from mailu.identity.pairs import Pair, is_self_signed_pair
 
 
 def signing_server(path: Path, situation: Callable[[], Situation]) -> ControlServer | None:
@@ -28,7 +29,7 @@ def signing_server(path: Path, situation: Callable[[], Situation]) -> ControlSer
     async def signed(request: dict[str, Any]) -> dict[str, Any]:
         given = request.get("address")
         address = str(parse_address(given)) if given else None
-        profile = await asyncio.to_thread(signed_profile, situation(), address)
+        profile = await asyncio.to_thread(aside.ask, signed_profile, situation(), address)
         return {"profile": base64.b64encode(profile).decode("ascii")}
 
     return pages_server(path, {"mobileconfig": signed})
@@ -39,7 +40,8 @@ def signed_profile(situation: Situation, address: str | None, now: datetime | No
 
     Raises CertificateError. RSA comes first: devices of every age verify it.
     """
-    from mailu.identity.autoconfig import mobileconfig, service_of, sign_mobileconfig  # here: 3 MiB, seldom asked for
+    from mailu.identity.autoconfig import mobileconfig, service_of, sign_mobileconfig  # here: the agent has others sign
+    from mailu.identity.certificates import parse_chain, parse_private_key
 
     settings = situation.settings
     pair = _pair_of(settings.hostname, (*situation.rsa_certificates, *situation.certificates))

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailu.daemons.room import ConfigFile, Host, RenderRequest
-from mailu.identity.certificates import SELF_SIGNED_FOLDER, Content, Pair, is_self_signed_pair
-from mailu.identity.placed import copy_name
+from mailu.identity.pairs import SELF_SIGNED_FOLDER, Content, Pair, copy_name, is_self_signed_pair
 from mailu.places import Places
 from mailu.settings import Settings
 

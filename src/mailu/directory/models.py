@@ -3,7 +3,8 @@
 Table and column names are those that Mailu databases have always had; ``home``, ``last_login``,
 ``message_ratelimit``, ``retired``, ``audit`` and ``version`` came with this program. Rules about values live in
 ``changes``. Names of domains and addresses are stored in canonical form (``mailu.address``), so the database compares
-octets: MariaDB is told to (``utf8mb4_bin``), SQLite and PostgreSQL do so by themselves.
+octets: the migrations, which make the tables, tell MariaDB to (``utf8mb4_bin``), SQLite and PostgreSQL do so by
+themselves. Saying it here too would load MariaDB's dialect everywhere.
 """
 
 from __future__ import annotations
@@ -15,12 +16,6 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, MetaData, S
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from mailu.directory.columns import CommaList, Moment
-
-TABLE_OPTIONS = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-}
 
 NAMING = {
     "pk": "%(table_name)s_pkey",
@@ -63,7 +58,6 @@ class Domain(Dated, Base):
     """A domain whose mail is kept here. Its DKIM keys are files, not rows."""
 
     __tablename__ = "domain"
-    __table_args__ = (TABLE_OPTIONS,)
 
     name: Mapped[str] = mapped_column(_DOMAIN, primary_key=True)
     max_users: Mapped[int] = mapped_column(default=-1)
@@ -87,7 +81,7 @@ class Alternative(Dated, Base):
     """Another name for a domain: every localpart of the domain works there too."""
 
     __tablename__ = "alternative"
-    __table_args__ = (Index("alternative_domain_name_idx", "domain_name"), TABLE_OPTIONS)
+    __table_args__ = (Index("alternative_domain_name_idx", "domain_name"),)
 
     name: Mapped[str] = mapped_column(_DOMAIN, primary_key=True)
     domain_name: Mapped[str] = mapped_column(_DOMAIN, ForeignKey("domain.name", ondelete="CASCADE"))
@@ -97,7 +91,6 @@ class Relay(Dated, Base):
     """A domain whose mail is accepted and passed on. ``smtp`` is read by ``relay_target``; NULL means empty."""
 
     __tablename__ = "relay"
-    __table_args__ = (TABLE_OPTIONS,)
 
     name: Mapped[str] = mapped_column(_DOMAIN, primary_key=True)
     smtp: Mapped[str | None] = mapped_column(String(255))
@@ -121,7 +114,6 @@ class User(Dated, Base):
         Index("user_domain_used_idx", "domain_name", "quota_bytes_used", "email"),
         Index("user_domain_last_login_idx", "domain_name", "last_login", "email"),
         Index("user_domain_created_idx", "domain_name", "created_at", "email"),
-        TABLE_OPTIONS,
     )
 
     email: Mapped[str] = mapped_column(_EMAIL, primary_key=True)
@@ -172,7 +164,6 @@ class Alias(Dated, Base):
         Index("alias_created_idx", "created_at", "email"),
         Index("alias_domain_created_idx", "domain_name", "created_at", "email"),
         Index("alias_owner_idx", "owner_email", "email"),
-        TABLE_OPTIONS,
     )
 
     email: Mapped[str] = mapped_column(_EMAIL, primary_key=True)
@@ -191,7 +182,7 @@ class Token(Dated, Base):
     """A password of its own for one device or program."""
 
     __tablename__ = "token"
-    __table_args__ = (Index("token_user_email_idx", "user_email"), {"sqlite_autoincrement": True, **TABLE_OPTIONS})
+    __table_args__ = (Index("token_user_email_idx", "user_email"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_email: Mapped[str] = mapped_column(_EMAIL, ForeignKey("user.email", ondelete="CASCADE"))
@@ -205,7 +196,7 @@ class Fetch(Dated, Base):
     """An account elsewhere whose mail is fetched into a mailbox."""
 
     __tablename__ = "fetch"
-    __table_args__ = (Index("fetch_user_email_idx", "user_email"), {"sqlite_autoincrement": True, **TABLE_OPTIONS})
+    __table_args__ = (Index("fetch_user_email_idx", "user_email"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     user_email: Mapped[str] = mapped_column(_EMAIL, ForeignKey("user.email", ondelete="CASCADE"))
@@ -229,7 +220,7 @@ class Manager(Base):
     """A user who looks after a domain."""
 
     __tablename__ = "manager"
-    __table_args__ = (Index("manager_user_email_idx", "user_email"), TABLE_OPTIONS)
+    __table_args__ = (Index("manager_user_email_idx", "user_email"),)
 
     domain_name: Mapped[str] = mapped_column(_DOMAIN, ForeignKey("domain.name", ondelete="CASCADE"), primary_key=True)
     user_email: Mapped[str] = mapped_column(_EMAIL, ForeignKey("user.email", ondelete="CASCADE"), primary_key=True)
@@ -242,7 +233,6 @@ class DomainAccess(Dated, Base):
     __table_args__ = (
         UniqueConstraint("domain_name", "user_email", name="uq_domain_access_user"),
         Index("domain_access_user_email_idx", "user_email"),
-        TABLE_OPTIONS,
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -259,7 +249,7 @@ class ListedSender(Dated, Base):
         # ``changes.senders``.
         UniqueConstraint("user_email", "sender", name="listed_sender_user_key"),
         UniqueConstraint("domain_name", "sender", name="listed_sender_domain_key"),
-        {"sqlite_autoincrement": True, **TABLE_OPTIONS},
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -281,7 +271,6 @@ class TlsException(Dated, Base):
     """A destination that is sent to with less encryption than it promises or the settings ask for, for a while."""
 
     __tablename__ = "tls_exception"
-    __table_args__ = (TABLE_OPTIONS,)
 
     name: Mapped[str] = mapped_column(_DOMAIN, primary_key=True)
     """A domain, or the host of a next hop."""
@@ -296,7 +285,6 @@ class Config(Dated, Base):
     """Small values by name."""
 
     __tablename__ = "config"
-    __table_args__ = (TABLE_OPTIONS,)
 
     name: Mapped[str] = mapped_column(String(255), primary_key=True)
     value: Mapped[Any] = mapped_column(JSON, nullable=True)
@@ -308,7 +296,7 @@ class ApiToken(Dated, Base):
     __tablename__ = "api_token"
     __table_args__ = (
         UniqueConstraint("digest", name="api_token_digest_key"),
-        {"sqlite_autoincrement": True, **TABLE_OPTIONS},
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -325,7 +313,6 @@ class Totp(Base):
     """One-time codes as a second factor (RFC 6238); one secret for each user."""
 
     __tablename__ = "totp"
-    __table_args__ = (TABLE_OPTIONS,)
 
     user_email: Mapped[str] = mapped_column(_EMAIL, ForeignKey("user.email", ondelete="CASCADE"), primary_key=True)
     secret: Mapped[str] = mapped_column(String(255))
@@ -342,7 +329,7 @@ class Passkey(Dated, Base):
     __table_args__ = (
         UniqueConstraint("digest", name="passkey_digest_key"),
         Index("passkey_user_email_idx", "user_email"),
-        {"sqlite_autoincrement": True, **TABLE_OPTIONS},
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -362,7 +349,7 @@ class RecoveryCode(Base):
     """A code for the day on which the second factor is lost; good once."""
 
     __tablename__ = "recovery_code"
-    __table_args__ = (Index("recovery_code_user_email_idx", "user_email"), TABLE_OPTIONS)
+    __table_args__ = (Index("recovery_code_user_email_idx", "user_email"),)
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_email: Mapped[str] = mapped_column(_EMAIL, ForeignKey("user.email", ondelete="CASCADE"))
@@ -372,7 +359,7 @@ class ResetLink(Base):
     """A link, given out by an administrator, that leads to a new password once."""
 
     __tablename__ = "reset_link"
-    __table_args__ = (Index("reset_link_user_email_idx", "user_email"), TABLE_OPTIONS)
+    __table_args__ = (Index("reset_link_user_email_idx", "user_email"),)
 
     digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     user_email: Mapped[str] = mapped_column(_EMAIL, ForeignKey("user.email", ondelete="CASCADE"))
@@ -387,7 +374,7 @@ class Retired(Base):
         UniqueConstraint("home", name="retired_home_key"),
         Index("retired_email_idx", "email"),
         Index("retired_purge_after_idx", "purge_after"),
-        {"sqlite_autoincrement": True, **TABLE_OPTIONS},
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -407,7 +394,7 @@ class Audit(Base):
     __table_args__ = (
         Index("audit_at_idx", "at"),
         Index("audit_subject_idx", "subject"),
-        {"sqlite_autoincrement": True, **TABLE_OPTIONS},
+        {"sqlite_autoincrement": True},
     )
 
     id: Mapped[int] = mapped_column(_ID, primary_key=True)
@@ -423,7 +410,6 @@ class MailCount(Base):
     """How many messages there were on one day (UTC): of one domain, or of the whole server (``domain_name`` empty)."""
 
     __tablename__ = "mail_count"
-    __table_args__ = (TABLE_OPTIONS,)
 
     domain_name: Mapped[str] = mapped_column(_DOMAIN, primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
@@ -441,7 +427,6 @@ class Version(Base):
     """One row that says how often the directory was changed; a reader with an older number loads it anew."""
 
     __tablename__ = "version"
-    __table_args__ = (TABLE_OPTIONS,)
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     changes: Mapped[int] = mapped_column(BigInteger, default=1)
@@ -454,7 +439,7 @@ class Trail(Base):
     """What each of the last changes of ``version.changes`` touched, so that a reader need not load everything anew."""
 
     __tablename__ = "trail"
-    __table_args__ = (Index("trail_version_idx", "version"), {"sqlite_autoincrement": True, **TABLE_OPTIONS})
+    __table_args__ = (Index("trail_version_idx", "version"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(_ID, primary_key=True)
     version: Mapped[int] = mapped_column(BigInteger)

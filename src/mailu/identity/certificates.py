@@ -36,9 +36,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mailu.address import DomainName
-
-SELF_SIGNED_FOLDER = "self-signed"
-"""Below the certificates' folder; a pair in it is ours, and is never taken for a trusted one."""
+from mailu.identity.pairs import SELF_SIGNED_FOLDER, Content, Pair
 
 _PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
@@ -60,22 +58,6 @@ class Problem:
 
     severity: Severity
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A chain file and the file of its private key."""
-
-    chain: Path
-    key: Path
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a server needs of a pair's files, in PEM; what else stood there is left out."""
-
-    chain: bytes
-    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +88,6 @@ class Served:
 
 class CertificateError(ValueError):
     """A certificate or key file cannot be read; the text says why."""
-
-
-def is_self_signed_pair(chain: Path) -> bool:
-    """Tell whether *chain* is the place of our own self-signed certificate. Looks at the path only."""
-    return chain.parent.name == SELF_SIGNED_FOLDER
 
 
 def read_chain(path: Path) -> list[x509.Certificate]:

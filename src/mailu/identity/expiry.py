@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mailu.identity.certificates import Content, Pair, is_self_signed_pair, parse_chain
+from mailu.identity.pairs import Content, Pair, is_self_signed_pair
 
 WARN_DAYS = (14, 7, 3, 1)
 _ENDED = 0
@@ -38,6 +38,8 @@ class Ending:
 
 def endings(served: Iterable[tuple[str, Path, Path]], contents: Mapping[Pair, Content], now: datetime) -> list[Ending]:
     """The certificates that have passed one of the marks, each with the last mark it passed."""
+    from mailu.identity.certificates import parse_chain  # here: the agent has others look (``aside``)
+
     found = []
     for name, chain, key in served:
         if is_self_signed_pair(chain):

@@ -9,9 +9,7 @@ on. Daemons are never given the files themselves, which may change at any moment
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import re
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -19,16 +17,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mailu.identity.certificates import (
-    SELF_SIGNED_FOLDER,
-    Candidate,
-    CertificateError,
-    Pair,
-    covers,
-    examine,
-    read_chain,
-)
+from mailu.identity.certificates import Candidate, CertificateError, covers, examine, read_chain
 from mailu.identity.certificates import write as write_file
+from mailu.identity.pairs import SELF_SIGNED_FOLDER, Pair, copy_name
 
 KEPT_FOLDER = "last-good"
 """Name of the folder with one folder for each pair that was good."""
@@ -42,7 +33,6 @@ _FILES = (
     ("tls.crt", "tls.key"),  # a secret of Kubernetes
     ("{name}.crt", "{name}.key"),  # Caddy
 )
-_PLAIN = re.compile(r"[A-Za-z0-9.-]+")
 _OURS = frozenset({SELF_SIGNED_FOLDER, KEPT_FOLDER})
 _ISSUED = "letsencrypt"
 
@@ -106,14 +96,6 @@ def kept_folder(certs: Path, run: Path) -> Path:
     """Where the copies of good pairs are: below *certs*, or below *run* where that cannot be written to."""
     kept = certs / KEPT_FOLDER
     return kept if kept.is_dir() or os.access(certs, os.W_OK) else run / KEPT_FOLDER
-
-
-def copy_name(certs: Path, pair: Pair) -> str:
-    """A folder name for a copy of *pair*: the path of its chain below *certs*, and a digest where that is unsafe."""
-    parts = pair.chain.relative_to(certs).parts
-    if all(_PLAIN.fullmatch(part) for part in parts):
-        return "_".join(parts)
-    return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def with_last_good(

@@ -14,7 +14,7 @@ from tests.unit.deploy.fake_room import FakeRoom, Running, run, situation, until
 from mailu.deploy import agent as agent_module
 from mailu.deploy.leftovers import all_processes, process_facts, recorded
 from mailu.deploy.situation import Situation
-from mailu.identity.certificates import Content, Pair
+from mailu.identity.pairs import Content, Pair
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from tests.unit.deploy.fake_room import situation
 
 from mailu.deploy import ground
 from mailu.deploy.ground import Unsuitable, Verdict
-from mailu.identity.certificates import is_self_signed_pair
 from mailu.identity.issuing.state import chain_with_root
+from mailu.identity.pairs import is_self_signed_pair
 from mailu.places import Places
 
 

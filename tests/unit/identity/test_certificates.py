@@ -21,18 +21,16 @@ from cryptography.x509.oid import NameOID
 
 from mailu.address import DomainName
 from mailu.identity.certificates import (
-    Content,
-    Pair,
     Served,
     covers,
     ensure_self_signed,
     examine,
     inspect_pair,
-    is_self_signed_pair,
     letsencrypt_pairs,
     read_chain,
     serve,
 )
+from mailu.identity.pairs import Content, Pair, is_self_signed_pair
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 MAIL = DomainName("mail.example.org")

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from tests.pki import TestAuthority, write_pair
 
-from mailu.identity.certificates import Candidate, Pair, inspect_pair
+from mailu.identity.certificates import Candidate, inspect_pair
+from mailu.identity.pairs import Pair, copy_name
 from mailu.identity.placed import (
     KEPT_FOLDER,
     chain_for,
     chains_in_force,
-    copy_name,
     kept_chains,
     kept_folder,
     placed_pairs,

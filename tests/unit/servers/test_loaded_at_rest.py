@@ -21,9 +21,9 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("module", "too_much"),
     [
-        ("mailu.servers.directory", SELDOM | LARGE | {"jinja2", "mailu.daemons", "mailu.identity.certificates"}),
+        ("mailu.servers.directory", SELDOM | LARGE | {"jinja2", "mailu.daemons", "sqlalchemy.dialects.mysql"}),
         ("mailu.servers.admin", SELDOM - {"xml"} | LARGE | {"mailu.api", "mailu.identity.certificates"}),
-        ("mailu.deploy.native", SELDOM | LARGE - {"cryptography.hazmat"} | {"sqlalchemy", "redis", "plistlib"}),
+        ("mailu.deploy.native", SELDOM | LARGE | {"sqlalchemy", "redis", "plistlib"}),
     ],
 )
 def test_a_process_does_not_load_what_it_rarely_needs(module: str, too_much: set[str]) -> None:

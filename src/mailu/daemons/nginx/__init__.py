@@ -20,7 +20,7 @@ from mailu.daemons.room import CheckResult, ConfigFile, Folder, Reload, RenderRe
 from mailu.daemons.rspamd import controller_for_web
 from mailu.daemons.rspamd.access import controller_password
 from mailu.daemons.template import fill
-from mailu.identity.certificates import is_self_signed_pair
+from mailu.identity.pairs import is_self_signed_pair
 from mailu.places import Places
 from mailu.settings import Settings
 

@@ -20,6 +20,7 @@ from mailu.directory import changes
 from mailu.directory.api_tokens import create_api_token, delete_api_token
 from mailu.directory.changes import note
 from mailu.directory.models import ApiToken, Audit
+from mailu.identity.pairs import is_self_signed_pair
 from mailu.web.counts import counts_of
 from mailu.web.forms import LinesField, PageForm, Required, attributes, lazy
 from mailu.web.language import _
@@ -103,7 +104,7 @@ def certificates(visit: Visit) -> list[Certificate]:
 def _certificate(path: Path) -> Certificate | None:
     from cryptography import x509
 
-    from mailu.identity.certificates import CertificateError, is_self_signed_pair, read_chain
+    from mailu.identity.certificates import CertificateError, read_chain
 
     try:
         leaf = read_chain(path)[0]
