@@ -4,10 +4,45 @@
 
 local dkim_tools = require "lua_dkim_tools"
 local rspamd_http = require "rspamd_http"
+local rspamd_rsa_privkey = require "rspamd_rsa_privkey"
+local rspamd_util = require "rspamd_util"
 local ucl = require "ucl"
 
 local URL = 'http://127.0.0.1:21001/rspamd/vault'
 local STATE = 'signing'
+-- How long an answer is believed: a change of keys is in effect after this time.
+local FRESH_SECONDS = 1
+local MOST_READ = 200
+
+-- Answers by domain, until then. By the clock that nobody sets.
+local answers, fresh_until = {}, 0
+
+local function fresh_answers()
+  local now = rspamd_util.get_ticks()
+  if now >= fresh_until then answers, fresh_until = {}, now + FRESH_SECONDS end
+  return answers
+end
+
+-- Reading an RSA key takes longer than signing with it; the seals of ARC would have theirs read for each message.
+local read, read_count = {}, 0
+local read_pem = rspamd_rsa_privkey.load_pem
+
+rspamd_rsa_privkey.load_pem = function(text)
+  if not read[text] then
+    if read_count >= MOST_READ then read, read_count = {}, 0 end
+    read[text], read_count = read_pem(text), read_count + 1
+  end
+  return read[text]
+end
+
+-- Rspamd 3.12 has a list of vaults here, in which its own ARC finds none.
+local prepare = dkim_tools.prepare_dkim_signing
+
+dkim_tools.prepare_dkim_signing = function(module, task, settings)
+  local signs, wanted = prepare(module, task, settings)
+  if module == 'arc' and signs and wanted[1] and wanted[1].vault then wanted = wanted[1] end
+  return signs, wanted
+end
 
 -- The keys in an answer, an empty list for "none"; nil for no answer.
 local function keys_in(code, body)
@@ -30,17 +65,23 @@ dkim_tools.sign_using_vault = function(module, task, settings, wanted, sign, fai
   -- A seal is for those who like to have one; a signature of our own is not left out.
   local needed = module ~= 'arc'
   if needed then task:cache_set(STATE, 'asked') end
-  local function answered(err, code, body)
-    local keys = keys_in(code, body)
-    if not keys then
-      failed(task, string.format('the directory does not say the keys of %s: %s', wanted.domain, err or code))
-      return
-    end
+  local function use(keys)
     if needed then task:cache_set(STATE, #keys > 0 and settings.symbol or 'no key') end
     for _, key in ipairs(keys) do
       sign(task, { rawkey = key.key, selector = key.selector, domain = key.domain, alg = key.alg })
     end
   end
+  local function answered(err, code, body)
+    local keys = keys_in(code, body)
+    if keys then
+      fresh_answers()[wanted.domain] = keys
+      use(keys)
+    else
+      failed(task, string.format('the directory does not say the keys of %s: %s', wanted.domain, err or code))
+    end
+  end
+  local known = fresh_answers()[wanted.domain]
+  if known then return use(known) end
   local asked = rspamd_http.request({
     task = task,
     url = URL .. '/v1/dkim/' .. quoted(wanted.domain),
