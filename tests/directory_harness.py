@@ -23,7 +23,9 @@ from mailu.directory.models import Alias, Alternative, Domain, Relay, User
 from mailu.directory.snapshot import Snapshot, load_snapshot
 from mailu.directory.store import Store, open_store
 from mailu.identity.dkim import Selector
+from mailu.places import Places
 from mailu.servers.http import Answers, HttpHandlers
+from mailu.servers.mailboxes import Mailboxes
 from mailu.servers.maps import Maps
 from mailu.servers.policy import Policy
 from mailu.servers.sending import SendingLimits
@@ -133,6 +135,11 @@ async def tls_policy(next_hop: str) -> str | None:
 def no_usage() -> Usage:
     """Usage that nobody writes down."""
     return Usage(lambda _email, _used_bytes: None)
+
+
+def mailboxes(source: Callable[[], Snapshot] = snapshot) -> Mailboxes:
+    """Where mail is stored, below ``/srv``."""
+    return Mailboxes(source, Places(Path("/srv")), SECRET, "+")
 
 
 def sending(rate: Rate | None = TWO_A_DAY) -> SendingLimits:

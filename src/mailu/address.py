@@ -122,6 +122,14 @@ def parse_address(text: str) -> EmailAddress:
     return EmailAddress(parse_localpart(localpart), parse_domain(domain))
 
 
+def address_or_none(text: str) -> EmailAddress | None:
+    """The address in *text*; None where it is none."""
+    try:
+        return parse_address(text)
+    except AddressError:
+        return None
+
+
 def split_detail(localpart: str, delimiters: str) -> tuple[str, str]:
     """Split *localpart* at its first delimiter: ``("ann", "+news")`` for ``ann+news``.
 

@@ -118,6 +118,11 @@ class Places:
         return self.run / "usage" / "dict"
 
     @property
+    def mailbox_lookups(self) -> Path:
+        """Dovecot's master protocol, spoken by the directory to Dovecot: where a mailbox is."""
+        return self.run / "usage" / "mailboxes"
+
+    @property
     def lmtp(self) -> Path:
         """Dovecot's LMTP server; Postfix delivers here."""
         return self.run / "imap" / "lmtp"

@@ -15,6 +15,7 @@ from mailu.settings.envfile import parse_env, quote_value
 from mailu.wire import BadRequest, netstring, sasl, socketmap
 from mailu.wire.dovecot_auth import AuthDecoder, decode_response, encode_fail
 from mailu.wire.dovecot_dict import DictDecoder, encode_value
+from mailu.wire.dovecot_master import MasterDecoder
 from mailu.wire.http import HttpConnection, HttpResponse
 from mailu.wire.mta_sts import parse_policy, parse_record, postfix_policy
 from mailu.wire.netstring import NetstringDecoder
@@ -57,6 +58,7 @@ STREAMS: dict[str, Callable[[], Feed]] = {
     "policy": lambda: PolicyDecoder().feed,
     "auth": lambda: AuthDecoder().feed,
     "dict": lambda: DictDecoder().feed,
+    "master": lambda: MasterDecoder().feed,
     "http": http_feed,
 }
 """Parsers of streams: what a new connection is fed with."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mailu.wire import BadRequest, dovecot_auth, sasl, socketmap
 from mailu.wire.dovecot_auth import AuthDecoder
 from mailu.wire.dovecot_dict import DictDecoder
+from mailu.wire.dovecot_master import MasterDecoder
 from mailu.wire.http import HttpConnection
 from mailu.wire.netstring import NetstringDecoder
 from mailu.wire.policy import PolicyDecoder
@@ -36,6 +37,7 @@ DECODERS: dict[str, Callable[[], Feed]] = {
     "policy": lambda: PolicyDecoder().feed,
     "auth": lambda: AuthDecoder().feed,
     "dict": lambda: DictDecoder().feed,
+    "master": lambda: MasterDecoder().feed,
     "http": http_feed,
 }
 
@@ -44,6 +46,7 @@ FRAGMENTS = [
     b"12:domain a.org,", b"0:,", b"9", b"99999:", b":", b",", b"\n", b"\n\n", b"\t", b"\x01", b"\0", b"=", b"\r\n",
     b"request=smtpd_access_policy\n", b"sender=a@b\n", b"size=", b"VERSION\t1\t1\n", b"CPID\t1\n", b"AUTH\t1\tPLAIN\t",
     b"resp=AGEAYg==\n", b"CONT\t1\tYQ==\n", b"H3\t2\t0\t\tq\n", b"B1\tu\n", b"S1\tk\tv\n", b"C1\n", b"L", b"I",
+    b"USER\t1\tu@a.org\tservice=lmtp\n", b"USER\t2\tu\tprotocol=", b"LIST\t3\n", b"PASS\t4\tu\n",
     b"GET / HTTP/1.1\r\n", b"POST /auth HTTP/1.1\r\nHost: a\r\n", b"Content-Length: 5\r\n", b"Host: a\r\n",
     b"Transfer-Encoding: chunked\r\n", b"5\r\nabcde\r\n", b"\xff\xfe", b"Expect: 100-continue\r\n",
 ]  # fmt: skip
@@ -64,7 +67,7 @@ def test_any_bytes_give_requests_or_bad_request(name: str, pieces: list[bytes]) 
         pass
 
 
-@pytest.mark.parametrize("name", ["netstring", "policy", "auth", "dict"])
+@pytest.mark.parametrize("name", ["netstring", "policy", "auth", "dict", "master"])
 @given(pieces=streams, data=st.data())
 @settings(max_examples=150, deadline=None)
 def test_where_the_stream_is_cut_does_not_matter(name: str, pieces: list[bytes], data: st.DataObject) -> None:
@@ -92,6 +95,8 @@ ENDLESS = [
     ("auth", b"\t"),
     ("dict", b"x"),
     ("dict", b"\x01"),
+    ("master", b"x"),
+    ("master", b"USER\t1\t"),
     ("http", b"x"),
     ("http", b"GET / HTTP/1.1\r\n"),
     ("http", b"X: y\r\n"),

@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.directory_harness import decide, handlers, maps, no_usage, policy, snapshot
+from tests.directory_harness import decide, handlers, mailboxes, maps, no_usage, policy, snapshot
 
 from mailu.servers.conversations import HangUp
 from mailu.servers.http import HttpConversation
+from mailu.servers.mailboxes import MailboxConversation
 from mailu.servers.maps import MapConversation
 from mailu.servers.policy import PolicyConversation
 from mailu.servers.rule_scripts import RuleScripts
@@ -25,7 +26,7 @@ READ_SIZES = (1, 16, 128, 4096)
 HERE = Path(__file__).parent
 CLOSED = b"<closed>"
 
-Prompt = MapConversation | PolicyConversation | UsageConversation
+Prompt = MapConversation | PolicyConversation | UsageConversation | MailboxConversation
 Patient = SaslConversation | HttpConversation
 
 
@@ -60,12 +61,13 @@ def conversations(folder: Path) -> dict[str, Callable[[], Prompt | Patient]]:
         "policy": lambda: PolicyConversation(policy().answer),
         "sasl": lambda: SaslConversation(decide),
         "dict": lambda: UsageConversation(snapshot, no_usage(), RuleScripts()),
+        "master": lambda: MailboxConversation(mailboxes()),
         "http": lambda: HttpConversation(handlers(folder)),
     }
 
 
 @pytest.mark.parametrize("size", READ_SIZES)
-@pytest.mark.parametrize("name", ["socketmap", "policy", "sasl", "dict", "http"])
+@pytest.mark.parametrize("name", ["socketmap", "policy", "sasl", "dict", "master", "http"])
 def test_each_exchange_is_the_same_at_every_read_size(name: str, size: int, tmp_path: Path) -> None:
     make = conversations(tmp_path)[name]
     for request, reply in table(name):

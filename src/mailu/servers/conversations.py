@@ -22,7 +22,7 @@ log = logging.getLogger("mailu.servers")
 READ_BYTES = 65_536
 WRITE_TIMEOUT_SECONDS = 10.0
 MAX_UNREAD_REPLY_BYTES = 1_048_576
-"""A client that does not read its answers is cut off here."""
+"""A client that leaves more than that of its earlier answers unread is cut off."""
 
 
 class HangUp(Exception):
@@ -166,7 +166,7 @@ class _PromptConnection(asyncio.Protocol):
         if transport is None or not reply:
             return
         transport.write(reply)
-        if transport.get_write_buffer_size() > MAX_UNREAD_REPLY_BYTES:
+        if transport.get_write_buffer_size() > MAX_UNREAD_REPLY_BYTES + len(reply):
             log.warning("%s: closing a connection that does not read its answers", self._server.name)
             transport.abort()
 

@@ -41,6 +41,7 @@ from mailu.servers.http import Answers, HttpConversation, HttpHandlers
 from mailu.servers.keeper import SnapshotKeeper, UpgradedVersion
 from mailu.servers.listening import listen_loopback, listen_unix
 from mailu.servers.logs import set_up_logging
+from mailu.servers.mailboxes import MailboxConversation, Mailboxes
 from mailu.servers.maps import MapConversation, Maps
 from mailu.servers.outbound_tls import OutboundTls
 from mailu.servers.policy import Policy, PolicyConversation
@@ -163,6 +164,8 @@ class Directory:
         scripts = RuleScripts()
         self.map_server = prompt("map", lambda: MapConversation(self.maps))
         self.usage_server = prompt("usage", lambda: UsageConversation(self.snapshot, self.usage, scripts))
+        mailboxes = Mailboxes(self.snapshot, places, configuration.secret, settings.recipient_delimiter)
+        self.mailbox_server = prompt("mailboxes", lambda: MailboxConversation(mailboxes))
         self.policy_server = prompt("policy", lambda: PolicyConversation(self.policy.answer))
         self.sasl_server = patient("sasl", lambda: SaslConversation(self.decide))
         self.http_server = PatientServer(
@@ -172,8 +175,13 @@ class Directory:
             idle_seconds=HTTP_IDLE_SECONDS,
         )
         self.servers: list[PromptServer | PatientServer] = [
-            self.map_server, self.usage_server, self.policy_server, self.sasl_server, self.http_server
-        ]  # fmt: skip
+            self.map_server,
+            self.usage_server,
+            self.mailbox_server,
+            self.policy_server,
+            self.sasl_server,
+            self.http_server,
+        ]
 
     def snapshot(self) -> Snapshot:
         """The newest snapshot. Raises NotReady before the first one."""
@@ -230,6 +238,7 @@ async def serve(directory: Directory, configuration: Configuration, stop: asynci
             (directory.policy_server, lambda: listen_unix(places.policy)),
             (directory.sasl_server, lambda: listen_unix(places.sasl)),
             (directory.usage_server, lambda: listen_unix(places.quota_dict)),
+            (directory.mailbox_server, lambda: listen_unix(places.mailbox_lookups)),
             (directory.http_server, lambda: listen_loopback(configuration.port)),
         ]
         for server, listen in listeners:

@@ -16,19 +16,18 @@ from dataclasses import asdict, dataclass
 from typing import get_args
 from urllib.parse import unquote_to_bytes
 
-from mailu.address import AddressError, EmailAddress, parse_address, parse_domain
+from mailu.address import AddressError, parse_domain
 from mailu.auth import attempt, in_force
 from mailu.auth.attempt import Accepted, Decision, LoginAttempt, Reason, Refused
 from mailu.auth.limits import Limits
 from mailu.directory import lookup
 from mailu.directory.mail_counts import Key
-from mailu.directory.sender_lists import ALLOW, DENY
 from mailu.directory.snapshot import Snapshot, UserEntry
 from mailu.servers.conversations import HangUp
 from mailu.servers.faults import Faults
 from mailu.servers.keeper import NotReady
 from mailu.servers.mail_counts import UnreadableReport, parse_report
-from mailu.servers.senders import filter_answer, mark
+from mailu.servers.senders import filter_answer
 from mailu.servers.signing import SigningKeys
 from mailu.servers.usage import Usage
 from mailu.wire import BadRequest
@@ -70,7 +69,6 @@ class HttpHandlers:
         self._open: dict[str, Handler] = {"/ready": self.ready}
         self._exact: dict[str, dict[str, Handler]] = {
             "/auth": {"POST": self.auth},
-            "/users": {"GET": self.users},
             "/rspamd/local_domains": {"GET": self.local_domains},
             "/web-names": {"GET": self.web_names},
             "/metrics": {"GET": self.metrics},
@@ -79,7 +77,6 @@ class HttpHandlers:
             "/mail-counts": {"POST": self.mail_counts},
         }
         self._below: dict[str, dict[str, Handler]] = {
-            "/user/": {"GET": self.user},
             "/rspamd/vault/v1/dkim/": {"GET": self.dkim},
         }
 
@@ -153,23 +150,6 @@ class HttpHandlers:
             "quota_bytes_used": self._answers.usage.used_bytes(entry),
             "enabled": entry.enabled,
         }
-
-    async def user(self, _request: HttpRequest, rest: str) -> HttpResponse:
-        """Where a mailbox is, and what the system's Sieve script reads.
-
-        Disabled ones too: mail that was accepted must reach them, and doveadm must work on them.
-        """
-        address = _address(rest)
-        entry = None if address is None else lookup.mailbox(self._answers.snapshot(), address)
-        if entry is None:
-            return NOT_FOUND
-        marks = {f"{verdict}_mark": mark(self._answers.secret, verdict, entry) for verdict in (ALLOW, DENY)}
-        return _json({**self._fields(entry), **_delivery_fields(entry), **marks})
-
-    async def users(self, _request: HttpRequest, _rest: str) -> HttpResponse:
-        """All mailboxes, one a line, for ``doveadm -A``."""
-        lines = [f"{email}\n" for email in sorted(self._answers.snapshot().users)]
-        return HttpResponse(200, "".join(lines).encode())
 
     async def dkim(self, _request: HttpRequest, rest: str) -> HttpResponse:
         """Private keys, for Rspamd."""
@@ -278,22 +258,6 @@ def parse_attempt(request: HttpRequest) -> LoginAttempt:
     )
 
 
-def _delivery_fields(entry: UserEntry) -> dict[str, object]:
-    """Where spam goes, and the automatic reply; dates as ``YYYY-MM-DD``."""
-    return {
-        "displayed_name": entry.displayed_name,
-        "spam_enabled": entry.spam_enabled,
-        "spam_mark_as_read": entry.spam_mark_as_read,
-        "spam_threshold": entry.spam_threshold,
-        "reply_enabled": entry.reply_enabled,
-        "reply_subject": entry.reply_subject,
-        "reply_body": entry.reply_body,
-        "reply_startdate": entry.reply_startdate.isoformat(),
-        "reply_enddate": entry.reply_enddate.isoformat(),
-        "has_rules": entry.mail_rules is not None,
-    }
-
-
 _HEADER_NAMES = {
     "login": "auth-user",
     "password": "auth-pass",
@@ -325,13 +289,6 @@ def _basic_password(headers: Mapping[str, str]) -> str:
         return base64.b64decode(encoded, validate=True).decode("utf-8", "replace").partition(":")[2]
     except binascii.Error:
         return ""
-
-
-def _address(text: str) -> EmailAddress | None:
-    try:
-        return parse_address(text)
-    except AddressError:
-        return None
 
 
 def _json(value: Mapping[str, object]) -> HttpResponse:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime
 
-from mailu.address import AddressError, DomainName, EmailAddress, parse_address, parse_domain
+from mailu.address import AddressError, DomainName, address_or_none, parse_domain
 from mailu.directory import lookup, senders, srs
 from mailu.directory.relay_target import parse_relay_target
 from mailu.directory.snapshot import SmartHost, Snapshot
@@ -126,13 +126,13 @@ class Maps:
         The value is the folder of the mailbox below ``mail/``. A disabled one is not found; the policy, asked before
         Postfix looks here, has given a better reason.
         """
-        address = _address(key)
+        address = address_or_none(key)
         entry = None if address is None else lookup.mailbox(self._snapshot(), address)
         return entry.home if entry is not None and entry.enabled else None
 
     def alias(self, key: str) -> str | None:
         """Where mail for an address ends: for ``virtual_alias_maps``."""
-        address = _address(key)
+        address = address_or_none(key)
         targets = None if address is None else lookup.alias_targets(self._snapshot(), address)
         return ",".join(targets) if targets else None
 
@@ -158,7 +158,7 @@ class Maps:
         """Recipients in relayed domains who may be taken mail for: for ``relay_recipient_maps``. Where the target
         server knows better, the policy has it asked.
         """
-        address = _address(key)
+        address = address_or_none(key)
         return key if address is not None and lookup.may_be_relay_recipient(self._snapshot(), address) else None
 
     def sender_login(self, key: str) -> str | None:
@@ -166,7 +166,7 @@ class Maps:
         snapshot = self._snapshot()
         if key in ("", "<>"):
             return ",".join(senders.sender_logins(snapshot, None)) or None
-        address = _address(key)
+        address = address_or_none(key)
         return None if address is None else ",".join(senders.sender_logins(snapshot, address)) or None
 
     def sender_transport(self, key: str) -> str | None:
@@ -240,12 +240,5 @@ def _domain(key: str) -> DomainName | None:
         return None
     try:
         return parse_domain(key)
-    except AddressError:
-        return None
-
-
-def _address(key: str) -> EmailAddress | None:
-    try:
-        return parse_address(key)
     except AddressError:
         return None

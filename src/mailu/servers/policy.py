@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
 
-from mailu.address import AddressError, EmailAddress, parse_address
+from mailu.address import address_or_none
 from mailu.directory import lookup, senders
 from mailu.directory.snapshot import Snapshot, UserEntry
 from mailu.servers.conversations import Reply, in_turn
@@ -103,7 +103,7 @@ def recipient_objection(
     A full mailbox matters only where it alone would get the mail: with other targets the mail is taken, and a forward
     that keeps no copy fills nothing.
     """
-    address = _address(recipient)
+    address = address_or_none(recipient)
     if address is None or not lookup.is_local_domain(snapshot, address.domain):
         return None
     resolution = lookup.resolve(snapshot, address)
@@ -130,7 +130,7 @@ def sender_objection(snapshot: Snapshot, login: str, sender: str) -> str | None:
     account = lookup.account(snapshot, login)
     if account is None or not account.enabled:
         return f"550 5.7.1 the account {_short(login)} is switched off and cannot send"
-    address = _address(sender) if sender else None
+    address = address_or_none(sender) if sender else None
     if (address is not None or not sender) and senders.may_send_as(snapshot, account.email, address):
         return None
     return (
@@ -156,7 +156,7 @@ def _must_be_asked(snapshot: Snapshot, recipient: str) -> bool:
     """Whether another server has to say whether it knows *recipient*. Not for our own people: what cannot be delivered
     comes back to them, and they need not wait for a server that is away.
     """
-    address = _address(recipient)
+    address = address_or_none(recipient)
     return address is not None and lookup.must_be_asked(snapshot, address)
 
 
@@ -184,15 +184,8 @@ async def _encode_later(action: Coroutine[None, None, str]) -> bytes:
 
 
 def _mailbox(snapshot: Snapshot, target: str) -> UserEntry | None:
-    address = _address(target)
+    address = address_or_none(target)
     return None if address is None else lookup.mailbox(snapshot, address)
-
-
-def _address(text: str) -> EmailAddress | None:
-    try:
-        return parse_address(text)
-    except AddressError:
-        return None
 
 
 def _short(text: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from functools import lru_cache
+from pathlib import Path
 
 from mailu.directory.mail_rules import BadRule, sieve_script, stored_rules
 from mailu.directory.snapshot import UserEntry
@@ -22,6 +23,11 @@ ALWAYS = "rules-or-none"
 """What Dovecot 2.4 asks for. It takes a script that is not there for one that cannot be reached, and lets mail wait."""
 NONE, EMPTY = "none", "# There are no rules.\n"
 _KEPT = 1000
+
+
+def script_location(dictionary: Path) -> str:
+    """Where Dovecot 2.3 finds the script, asking by the socket *dictionary*."""
+    return f"dict:proxy:{dictionary}:{NAME};name={NAME};bindir=~/sieve-rules"
 
 
 class RuleScripts:

@@ -15,7 +15,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mailu.address import AddressError, EmailAddress, parse_address
+from mailu.address import address_or_none
 from mailu.directory.judging import Leaf, judge
 from mailu.directory.sender_lists import ALLOW, DENY, Sender, identity, sender_of
 from mailu.directory.snapshot import Snapshot, UserEntry
@@ -34,7 +34,7 @@ def refusal(snapshot: Snapshot, recipient: str, mail_from: str, client: str) -> 
     sender = sender_of(mail_from, client=client, proven=True)
     if not snapshot.sender_lists.mention(sender):
         return None
-    address = _address(recipient)
+    address = address_or_none(recipient)
     return REFUSAL if address is not None and judge(snapshot, address, sender).is_refused else None
 
 
@@ -59,7 +59,7 @@ def filter_answer(snapshot: Snapshot, secret: str, question: bytes) -> dict[str,
     client = str(asked.get("client", ""))
     if not snapshot.sender_lists.mention(sender_of(mail_from, header, client=client)):
         return {}
-    recipients = [address for text in _texts(asked.get("recipients")) if (address := _address(text))]
+    recipients = [address for text in _texts(asked.get("recipients")) if (address := address_or_none(text))]
     cases = {}
     for proven in ("none", "e", "h", "eh"):
         sender = _sender(mail_from, header, client, proven)
@@ -102,10 +102,3 @@ def _question(body: bytes) -> Mapping[str, Any]:
 
 def _texts(given: object) -> list[str]:
     return [text for text in given if isinstance(text, str)] if isinstance(given, list) else []
-
-
-def _address(text: str) -> EmailAddress | None:
-    try:
-        return parse_address(text)
-    except AddressError:
-        return None

@@ -73,8 +73,8 @@ def test_policy_without_an_answer_says_try_later(source: object) -> None:
 
 
 def test_http_without_an_answer_is_not_404(tmp_path: Path) -> None:
-    assert get(tmp_path, "/user/ann@example.com", source=nothing).status == 503
-    assert get(tmp_path, "/user/ann@example.com", source=broken).status == 500
+    assert get(tmp_path, "/web-names", source=nothing).status == 503
+    assert get(tmp_path, "/web-names", source=broken).status == 500
     assert get(tmp_path, "/ready", source=nothing).status == 503
 
 

@@ -202,7 +202,7 @@ def test_without_a_database_it_says_try_later_and_goes_on_when_there_is_one(proc
     assert process.ask_map("mailbox ann@example.com").startswith("TEMP ")
     assert "451 4.3.0" in process.ask_policy(protocol_state="RCPT", recipient="ann@example.com")
     assert process.log_in("real@example.com", "open sesame") == ""
-    assert process.get("/user/ann@example.com")[0] == 503
+    assert process.get("/web-names")[0] == 503
     assert process.get("/ready")[0] == 503
     process.places.data.unlink()
     elsewhere.rename(process.places.data)

@@ -106,6 +106,7 @@ class DovecotRoom:
             cleartext_allowed=cleartext_allowed(settings),
             small=settings.small_host,
             quota_dict=places.quota_dict,
+            mailbox_lookups=places.mailbox_lookups,
             lmtp=places.lmtp,
             fetch_lmtp=places.fetch_lmtp if settings.fetchmail_enabled else "",
             hostname=settings.hostname,
@@ -139,7 +140,6 @@ def _directory_lua(request: RenderRequest, dialect: str) -> str:
         secret=request.host.directory_secret,
         mail=request.places.mail,
         delimiters=values.lua_quoted(request.settings.recipient_delimiter),
-        rules_script=f"dict:proxy:{request.places.quota_dict}:rules;name=rules;bindir=~/sieve-rules",
         cleartext_refused_on=sorted(STARTTLS_PORTS) if cleartext else [],
         webmail_ports=sorted(door.port for door in _webmail(request).values()),
     )

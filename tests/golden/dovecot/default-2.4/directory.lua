@@ -1,15 +1,12 @@
 # root:dovecot 0640
--- What Dovecot asks the directory: is this password right, and where is this mailbox.
+-- What Dovecot asks the directory: is this password right, and where is the mailbox of who logs in.
 --
 -- Runs in Dovecot's auth-worker processes. When there is no clear answer the result is an internal failure, "try later":
--- never "wrong password", which makes mail programs throw passwords away, and never "no such user", which bounces mail.
+-- never "wrong password", which makes mail programs throw passwords away.
 
 local BASE = "http://127.0.0.1:21001"
 local SECRET = "directory-secret"
 local MAIL = "/mailu/mail"
--- A userdb answer may have 8192 bytes; everything but the text of the automatic reply needs less than the rest. Nobody
--- can store a longer text (directory/changes/values.py); if there should be one, mail comes all the same.
-local REPLY_BYTES = 5000
 
 local client = dovecot.http.client {
   connect_timeout = "2s",
@@ -92,90 +89,14 @@ local function ask(method, path, headers)
   return response:status(), response:payload()
 end
 
-local function setting(value) return tostring(value) end
-
--- The mailbox: userdb fields, each name behind *prefix*.
-local function mailbox(answer, prefix)
+-- The mailbox, for the userdb "prefetch": the same fields as the directory gives LMTP (servers/mailboxes.py).
+local function mailbox(answer)
   local quota = math.tointeger(answer.quota_bytes or 0) or 0
   return {
-    [prefix .. "home"] = MAIL .. "/" .. answer.home,
-    [prefix .. "quota_storage_size"] = quota > 0 and (quota .. "B") or "unlimited",
-    [prefix .. "recipient_delimiter"] = "+",
+    userdb_home = MAIL .. "/" .. answer.home,
+    userdb_quota_storage_size = quota > 0 and (quota .. "B") or "unlimited",
+    userdb_recipient_delimiter = "+",
   }
-end
-
-local function one_line(text)
-  return (tostring(text or ""):gsub("%c+", " "):gsub("^ +", ""):gsub(" +$", ""))
-end
-
-local BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-local function base64(text)
-  local encoded = text:gsub("..?.?", function(group)
-    local first, second, third = group:byte(1, 3)
-    local bits = first << 16 | (second or 0) << 8 | (third or 0)
-    local word = ""
-    for place = 18, 0, -6 do
-      local value = bits >> place & 63
-      word = word .. BASE64:sub(value + 1, value + 1)
-    end
-    return word:sub(1, #group + 1) .. ("="):rep(3 - #group)
-  end)
-  return encoded
-end
-
--- "Name <address>": whatever was typed is a name. In ASCII it is quoted (RFC 5322 s3.2.4), else it becomes encoded words
--- of whole characters and at most 75 letters (RFC 2047 s2).
-local function mailbox_with_name(name, address)
-  name = one_line(name)
-  if name == "" or not utf8.len(name) then return address end
-  if not name:find("[\128-\255]") then return '"' .. name:gsub('[\\"]', "\\%0") .. '" <' .. address .. ">" end
-  local words, word = {}, ""
-  for character in name:gmatch(utf8.charpattern) do
-    if #word + #character > 45 then
-      words[#words + 1], word = word, ""
-    end
-    word = word .. character
-  end
-  words[#words + 1] = word
-  for number, text in ipairs(words) do words[number] = "=?utf-8?b?" .. base64(text) .. "?=" end
-  return table.concat(words, " ") .. " <" .. address .. ">"
-end
-
--- The beginning of *text* that takes no more than REPLY_BYTES on its way, not cut inside a character.
-local function shortened(text)
-  text = text:gsub("\r\n?", "\n"):gsub("[%z\1-\8\11-\31\127]", "")
-  local size, last = 0, #text
-  for at = 1, #text do
-    size = size + (text:find("^[\n\t%%]", at) and 2 or 1)
-    if size > REPLY_BYTES then
-      last = at - 1
-      break
-    end
-  end
-  if last == #text then return text end
-  while last > 0 and (text:byte(last + 1) & 0xC0) == 0x80 do last = last - 1 end
-  return text:sub(1, last) .. "\xE2\x80\xA6"
-end
-
--- What the system's Sieve script reads (sieve/system.sieve).
-local function sieve_environment(answer)
-  local environment = { allow_mark = answer.allow_mark or "", deny_mark = answer.deny_mark or "" }
-  -- X-Spam-Level has a star for each point; 15 points are all. What is filed has more than the tolerance, in percent.
-  local tolerance = math.tointeger(answer.spam_threshold or 80) or 80
-  local stars = math.max(tolerance, 0) * 15 // 100 + 1
-  if answer.spam_enabled and stars <= 15 then
-    environment.spam_level = ("\\*"):rep(stars) .. "*"
-    environment.spam_mark_as_read = answer.spam_mark_as_read and "yes" or "no"
-  end
-  local today = os.date("%Y-%m-%d")
-  if answer.reply_enabled and (answer.reply_startdate or "") <= today and (answer.reply_enddate or "9999") >= today then
-    environment.reply = "yes"
-    environment.reply_from = mailbox_with_name(answer.displayed_name, answer.user)
-    environment.reply_subject = one_line(answer.reply_subject)
-    environment.reply_body = shortened(tostring(answer.reply_body or ""))
-  end
-  return environment
 end
 
 
@@ -200,7 +121,7 @@ function auth_password_verify(request, password)
     return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "the directory does not answer (" .. status .. ")"
   end
   if answer.result == "ok" and answer.user and answer.home then
-    local fields = mailbox(answer, "userdb_")
+    local fields = mailbox(answer)
     fields.user = answer.user
     return dovecot.auth.PASSDB_RESULT_OK, fields
   end
@@ -209,33 +130,4 @@ function auth_password_verify(request, password)
   if answer.result == "disabled" then return dovecot.auth.PASSDB_RESULT_USER_DISABLED, reason end
   -- Not now: too many attempts, a database that is away.
   return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, "not decided: " .. reason
-end
-
-function auth_userdb_lookup(request)
-  local status, body = ask("GET", "/user/" .. percent(request.user))
-  if status == 404 then return dovecot.auth.USERDB_RESULT_USER_UNKNOWN, "no such mailbox" end
-  local answer = status == 200 and json_object(body) or nil
-  if not (answer and answer.user and answer.home) then
-    return dovecot.auth.USERDB_RESULT_INTERNAL_FAILURE, "the directory does not answer (" .. status .. ")"
-  end
-  local fields = mailbox(answer, "")
-  fields.user = answer.user
-  if request.protocol == "lmtp" then
-    for name, value in pairs(sieve_environment(answer)) do
-      -- An empty field would arrive as "yes"; one that is not there is empty in Sieve.
-      if value ~= "" then
-        fields["sieve_environment/" .. name] = setting(value)
-      end
-    end
-  end
-  return dovecot.auth.USERDB_RESULT_OK, fields
-end
-
--- For doveadm -A.
-function auth_userdb_iterate()
-  local users = {}
-  local status, body = ask("GET", "/users")
-  if status ~= 200 then error("the directory does not answer (" .. status .. ")") end
-  for address in body:gmatch("[^\n]+") do users[#users + 1] = address end
-  return users
 end

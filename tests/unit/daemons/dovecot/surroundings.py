@@ -15,13 +15,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote
 
+import pytest
+
+from mailu.directory.snapshot import UserEntry
 from mailu.places import Places
-from mailu.wire import dovecot_dict
+from mailu.servers.mailboxes import Mailboxes
+from mailu.servers.rule_scripts import RuleScripts
+from mailu.wire import dovecot_dict, dovecot_master
 
 SECRET = "directory-secret"
 
@@ -46,9 +53,23 @@ def account(address: str, **fields: object) -> dict[str, object]:
     return answer | fields
 
 
+def entry(said: dict[str, Any]) -> UserEntry:
+    """The same, as the directory keeps it."""
+    address = str(said["user"])
+    values = {
+        **dict.fromkeys(UserEntry._fields),
+        **{name: value for name, value in said.items() if name in UserEntry._fields},
+        "email": address,
+        "domain_name": address.rpartition("@")[2],
+        "reply_startdate": date.fromisoformat(said["reply_startdate"]),
+        "reply_enddate": date.fromisoformat(said["reply_enddate"]),
+    }
+    return UserEntry(**values)
+
+
 @dataclass
 class Directory:
-    """The directory's answers over HTTP: *accounts*, address as asked to what it says, and *passwords* by login."""
+    """The directory's answers: *accounts*, address as asked to what it says, and *passwords* by login."""
 
     accounts: dict[str, dict[str, object]] = field(default_factory=dict)
     passwords: dict[str, bytes] = field(default_factory=dict)
@@ -59,7 +80,7 @@ class Directory:
     delay_seconds: dict[str, float] = field(default_factory=dict)
     """How long the answer for a login takes."""
     status: int | None = None
-    """When set, the HTTP status of every answer."""
+    """When set, the HTTP status of every answer; where mailboxes are cannot be said then."""
 
     def add(self, address: str, password: str = "secret", **fields: object) -> None:
         """A mailbox that can be logged in to."""
@@ -77,6 +98,28 @@ class Directory:
             return {"result": "fail", "reason": "wrong password"}
         return {"result": "ok"} | {name: self.accounts[login][name] for name in ("user", "home", "quota_bytes")}
 
+    def say_where(self, connection: socket.socket, places: Places) -> None:
+        """Speak the master protocol."""
+        mailboxes = Mailboxes(lambda: pytest.fail("the fields of an entry need no other"), places, SECRET, "+")
+        decoder = dovecot_master.MasterDecoder()
+        while data := connection.recv(65536):
+            for command in decoder.feed(data):
+                connection.sendall(self._where(command, mailboxes))
+
+    def _where(self, command: dovecot_master.Command, mailboxes: Mailboxes) -> bytes:
+        if isinstance(command, dovecot_master.Version):
+            return dovecot_master.handshake(os.getpid())
+        if self.status is not None:
+            return dovecot_master.encode_failure(command.id, "the directory has not been read yet")
+        if isinstance(command, dovecot_master.UserList):
+            return dovecot_master.encode_list(command.id, sorted(self.accounts))
+        assert isinstance(command, dovecot_master.UserLookup)
+        self.asked.append(command.user)
+        found = self.accounts.get(command.user)
+        if found is None:
+            return dovecot_master.encode_not_found(command.id)
+        return dovecot_master.encode_user(command.id, str(found["user"]), mailboxes.fields(entry(found), command))
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -87,16 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
         return cast(_Server, self.server).directory
 
     def do_GET(self) -> None:
-        directory = self.directory
-        directory.asked.append(self.path)
-        if self.path == "/users":
-            self._send(200, "".join(f"{address}\n" for address in directory.accounts).encode())
-            return
-        found = directory.accounts.get(unquote(self.path.removeprefix("/user/")))
-        if found is None:
-            self._send(404, b"not found\n")
-        else:
-            self._send(200, json.dumps(found).encode())
+        self._send(404, b"not found\n")
 
     def do_POST(self) -> None:
         named = {name.lower(): unquote(value, errors="surrogateescape") for name, value in self.headers.items()}
@@ -115,14 +149,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Be quiet."""
 
 
-class _Server(ThreadingHTTPServer):
+class _Kept(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """Knows its connections."""
+
     daemon_threads = True
     request_queue_size = 128
-    directory: Directory
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        super().__init__(address, handler)
+    def __init__(self, *arguments: Any) -> None:
         self.open: set[socket.socket] = set()
+        super().__init__(*arguments)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.open.add(request)
@@ -139,8 +174,12 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
 
-class _UnixServer(socketserver.ThreadingUnixStreamServer):
-    daemon_threads = True
+class _Server(_Kept, ThreadingHTTPServer):
+    directory: Directory
+
+
+class _UnixServer(_Kept):
+    address_family = socket.AF_UNIX
 
 
 def free_port(address: str = "127.0.0.1") -> int:
@@ -151,17 +190,17 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 
 @contextmanager
-def served_directory(directory: Directory, port: int) -> Iterator[Directory]:
-    """Serve *directory* on the loopback *port*."""
+def served_directory(directory: Directory, port: int, places: Places) -> Iterator[Directory]:
+    """Serve *directory* on the loopback *port*, and on its socket."""
     server = _Server(("127.0.0.1", port), _Handler)
     server.directory = directory
-    with _in_thread(server):
+    told = partial(directory.say_where, places=places)
+    with _in_thread(server), served_socket(places.mailbox_lookups, told, "vmail"):
         yield directory
-    server.hang_up()
 
 
 @contextmanager
-def _in_thread(server: socketserver.BaseServer) -> Iterator[None]:
+def _in_thread(server: _Kept) -> Iterator[None]:
     thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.02), daemon=True)
     thread.start()
     try:
@@ -170,6 +209,7 @@ def _in_thread(server: socketserver.BaseServer) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
+        server.hang_up()
 
 
 @contextmanager
@@ -192,7 +232,7 @@ def served_socket(path: Path, conversation: Callable[[socket.socket], None], gro
 
 @dataclass
 class Usage:
-    """Used bytes that Dovecot told, by user."""
+    """Used bytes that Dovecot told, by user. Nobody has rules."""
 
     used_bytes: dict[str, int] = field(default_factory=dict)
     connections: int = 0
@@ -209,7 +249,9 @@ class Usage:
                             self.used_bytes[command.user] = int(change.value)
                     connection.sendall(dovecot_dict.encode_committed(command))
                 elif isinstance(command, dovecot_dict.Lookup):
-                    connection.sendall(dovecot_dict.NOT_FOUND)
+                    script = RuleScripts().look_up(entry(account(command.user)), command.key)
+                    found = dovecot_dict.NOT_FOUND if script is None else dovecot_dict.encode_value(script)
+                    connection.sendall(found)
 
 
 @dataclass
@@ -315,7 +357,7 @@ def surroundings(places: Places) -> Iterator[Surroundings]:
         around.stop_directory = served.close
 
         def start() -> None:
-            served.enter_context(served_directory(around.directory, port))
+            served.enter_context(served_directory(around.directory, port, places))
 
         around.start_directory = start
         around.start_directory()

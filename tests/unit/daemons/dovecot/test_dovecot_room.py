@@ -80,7 +80,7 @@ def test_no_other_file_holds_a_secret() -> None:
 
 def test_a_delimiter_is_no_lua() -> None:
     text = ROOM.render(make_request({"RECIPIENT_DELIMITER": "-"}, host=replace(HOST, dovecot=(2, 4))))
-    assert '[prefix .. "recipient_delimiter"] = "-"' in text["directory.lua"].text
+    assert 'userdb_recipient_delimiter = "-"' in text["directory.lua"].text
 
 
 def test_the_mail_belongs_to_the_mail_user_alone() -> None:

@@ -1,5 +1,5 @@
 # Runs before a person's own script, for every message that is delivered. The same for everybody: what differs is read
-# from the environment, where the directory's answer put it (directory.lua).
+# from the environment, where the directory's answer put it (servers/mailboxes.py).
 require ["editheader", "environment", "fileinto", "imap4flags", "index", "mailbox", "vacation", "variables",
          "vnd.dovecot.environment"];
 
