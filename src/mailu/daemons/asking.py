@@ -16,7 +16,8 @@ def reachable(address: str) -> str:
 
 def any_certificate() -> ssl.SSLContext:
     """For a client whose question is whether somebody answers, not who it is: the certificate may be a stand-in."""
-    context = ssl.create_default_context()
+    # ssl.create_default_context() would read all authorities of the world, which takes 20 ms.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

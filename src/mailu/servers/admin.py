@@ -19,6 +19,7 @@ import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 import uvloop
@@ -142,6 +143,29 @@ class Admin:
             await self.bookkeeping.close(1.0)
 
 
+class Server(uvicorn.Server):
+    """Waits until it is told to end. uvicorn looks ten times a second whether it was, and what the date is."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._loop = asyncio.get_running_loop()
+        self._told = asyncio.Event()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal, which may come between any two lines."""
+        super().handle_exit(sig, frame)
+        self._loop.call_soon_threadsafe(self._told.set)
+
+    def end(self) -> None:
+        """End once requests under way are answered."""
+        self.should_exit = True
+        self._told.set()
+
+    async def main_loop(self) -> None:
+        """From the start to the end."""
+        await self._told.wait()
+
+
 async def serve(admin: Admin, listener: socket.socket, idle_seconds: float | None) -> None:
     """Answer requests until the process is told to end, or was not asked for *idle_seconds*."""
     activity = Activity(admin.app)
@@ -152,10 +176,11 @@ async def serve(admin: Admin, listener: socket.socket, idle_seconds: float | Non
         proxy_headers=True,
         forwarded_allow_ips="*",  # only nginx reaches the socket, and it sets these headers itself
         server_header=False,
+        date_header=False,  # nginx gives its own
         timeout_graceful_shutdown=STOP_SECONDS,
         timeout_keep_alive=75,
     )
-    server = uvicorn.Server(config)
+    server = Server(config)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.handle_exit, number, None)
@@ -166,11 +191,11 @@ async def serve(admin: Admin, listener: socket.socket, idle_seconds: float | Non
         ending.cancel()
 
 
-async def _end_when_idle(server: uvicorn.Server, activity: Activity, seconds: float) -> None:
+async def _end_when_idle(server: Server, activity: Activity, seconds: float) -> None:
     while activity.idle_seconds < seconds:  # noqa: ASYNC110 - the absence of events
         await asyncio.sleep(min(seconds / 4, 10.0))
     log.info("nobody has asked for %.0f s", seconds)
-    server.should_exit = True
+    server.end()
 
 
 def _listener(places: Places) -> socket.socket:

@@ -135,26 +135,34 @@ def test_a_program_that_fails_is_told_of_and_not_started_without_pause(start: Ca
     assert running.log.read_text().count("started") <= 4
 
 
-def test_the_web_application_answers_who_woke_it_and_sleeps_again(
-    start: Callable[..., Running], tmp_path: Path
-) -> None:
+@pytest.fixture
+def web_application(start: Callable[..., Running], tmp_path: Path) -> Callable[[int], Running]:
+    """Started by a porter; the number says after how many seconds it sleeps."""
     environ = {"DOMAIN": "example.com", "HOSTNAMES": "mail.example.com", "SECRET_KEY": "0123456789abcdef"}
     more = {"TLS_FLAVOR": "notls", "RATELIMIT_STORAGE_URL": "memory://", "MEMORY_SESSIONS": "true"}
     settings = load_settings(None, {**environ, **more, "ROOT": str(tmp_path)})
     Places(tmp_path).data.mkdir(parents=True)
     open_store(settings.database_uri).upgrade()
     (tmp_path / "settings.json").write_text(settings.to_json())
-    running = start(
-        sys.executable,
-        "-m",
-        "mailu.servers.admin",
-        MAILU_SETTINGS=str(tmp_path / "settings.json"),
-        MAILU_IDLE_SECONDS="1",
-    )
+    variables = {"MAILU_SETTINGS": str(tmp_path / "settings.json")}
+    program = (sys.executable, "-m", "mailu.servers.admin")
+    return lambda seconds: start(*program, **variables, MAILU_IDLE_SECONDS=str(seconds))
+
+
+def test_the_web_application_answers_who_woke_it_and_sleeps_again(web_application: Callable[[int], Running]) -> None:
+    running = web_application(1)
     for _ in range(2):
         assert page(running.door, "/sso/login") == 200, running.log.read_text()
         running.until(lambda: not running.programs())
         assert running.door.exists()
+
+
+def test_the_web_application_ends_by_itself_when_it_is_told_to(web_application: Callable[[int], Running]) -> None:
+    running = web_application(600)
+    assert page(running.door, "/sso/login") == 200, running.log.read_text()
+    os.kill(running.programs()[0], signal.SIGTERM)
+    running.until(lambda: not running.programs())
+    assert "200" in running.state(), "not ended by the signal, but of its own accord"
 
 
 def page(door: Path, path: str) -> int:
