@@ -418,6 +418,14 @@ def relay_for_everybody(place: Place) -> Iterator[None]:
     place.server.command("relays", "remove", "backup.test")
 
 
+@trouble("smart-hosts", "failure", "[host.absent.test]:587 cannot be asked for its certificate")
+def smart_host_that_is_away(place: Place) -> Iterator[None]:
+    words = ("smart-host", DOMAIN)
+    place.server.command(*words, "host.absent.test:587", "--user", "us", given="secret of ours\n")
+    yield
+    place.server.command(*words, "--none")
+
+
 @trouble("exceptions", "warning", "mail to there.test needs no more than the TLS level may until")
 def less_encryption(place: Place) -> Iterator[None]:
     place.server.command("tls-exceptions", "allow", "there.test", "--because", "their certificate is old")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -15,8 +15,10 @@ from mailu.cli.surroundings import Surroundings, surroundings
 if TYPE_CHECKING:
     from mailu.deploy.doctor import Finding
     from mailu.deploy.examination import Patient
+    from mailu.directory.snapshot import Snapshot, TlsExceptionEntry
     from mailu.identity.authoritative import Dns
     from mailu.identity.dns_records import DomainFacts
+    from mailu.settings import Settings
 
 T = TypeVar("T")
 DomainArgument = Annotated[str, typer.Argument(metavar="DOMAIN")]
@@ -99,7 +101,9 @@ def examine(here: Surroundings) -> list[Finding]:
     if patient is not None:
         snapshot = here.snapshot()
         findings += judge.relays(takes_all(snapshot))
-        findings += judge.tls_exceptions(tls_exceptions(snapshot, today()))
+        exceptions = tls_exceptions(snapshot, today())
+        findings += examination.smart_hosts(patient, _smart_hosts(here.settings, snapshot, exceptions))
+        findings += judge.tls_exceptions(exceptions)
     return findings + list(examination.names(patient or before))
 
 
@@ -120,6 +124,25 @@ def _sound_patient(here: Surroundings, dns: Dns) -> Patient:
     if damage := here.store.damage():
         raise CommandError(f"the database is damaged: {damage}")
     return patient
+
+
+def _smart_hosts(settings: Settings, snapshot: Snapshot, exceptions: Mapping[str, TlsExceptionEntry]) -> dict[str, str]:
+    """The next hops that get a password, with the TLS level that the operator said for each; empty for nothing."""
+    from mailu.directory.relay_target import parse_relay_target
+    from mailu.servers.outbound_tls import level_said
+
+    general = settings.outbound_tls_level
+    level = general if general in ("fingerprint", "dane-only") else ""
+    hosts = (host for host in snapshot.smart_hosts.values() if host.user is not None)
+    found = dict.fromkeys((parse_relay_target(host.host).next_hop("") for host in hosts), level)
+    if settings.relayhost is not None and settings.relayuser is not None:
+        found[settings.relayhost] = "none" if general == "none" else level
+    levels = {str(routed.domain): routed.treatment for routed in settings.outbound_tls_destinations}
+    for next_hop in found:
+        said = level_said(next_hop, exceptions, levels)
+        if said is not None:
+            found[next_hop] = said if isinstance(said, str) else said.level
+    return found
 
 
 def _certificates(here: Surroundings) -> list[Finding]:

@@ -16,12 +16,13 @@ from typing import Any, Literal, get_args
 
 from mailu.deploy.ground import Verdict
 from mailu.deploy.ports import Listener
+from mailu.deploy.smart_hosts import Answer
 from mailu.identity.dns_check import Comparison
 
 State = Literal["ok", "warning", "failure"]
 Check = Literal[
     "settings", "services", "disk", "inotify", "secrets", "queue", "listeners", "proxy", "ports", "resolver",
-    "certificates", "database", "relays", "exceptions", "dns", "egress", "dnsbl", "clock",
+    "certificates", "database", "relays", "smart-hosts", "exceptions", "dns", "egress", "dnsbl", "clock",
 ]  # fmt: skip
 CHECKS: tuple[Check, ...] = get_args(Check)
 """What is looked at, in this order. Each says something in every run, unless settings or database cannot be read."""
@@ -135,6 +136,48 @@ def userland_proxy(found: Sequence[Listener]) -> Finding:
 def relayed(smart_host: str) -> Finding:
     """Where mail leaves through a smart host."""
     return Finding("egress", "ok", f"mail leaves through {smart_host}, whose operator sees to names and SPF")
+
+
+def smart_host(name: str, level: str, answer: Answer | None) -> Finding | None:
+    """A smart host that gets a password. *level*: what the operator said of it, empty for nothing; *answer* is what it
+    showed, None where another proof than its certificate is asked for.
+    """
+    if level in ("none", "may", "encrypt", "dane"):
+        return Finding(
+            "smart-hosts",
+            "warning",
+            f"the password for {name} is sent to whoever answers (TLS level {level})",
+            "Whoever stands in between gets it",
+            "Have its certificate put right and take the level back: OUTBOUND_TLS_LEVEL, OUTBOUND_TLS_DESTINATIONS, "
+            "`mailu tls-exceptions end`, overrides/postfix/tls_policy.map",
+        )
+    if answer is not None and answer.untrusted:
+        return Finding(
+            "smart-hosts",
+            "failure",
+            f"{name} does not prove who it is: {answer.untrusted}",
+            "It does not get the password, and mail for it waits",
+            "Call it by the name in its certificate, or have that put right; meanwhile `mailu tls-exceptions allow "
+            "HOST --level encrypt --because WHY`, or for good OUTBOUND_TLS_DESTINATIONS=HOST:encrypt",
+        )
+    if answer is not None and answer.away:
+        return Finding(
+            "smart-hosts",
+            "failure",
+            f"{name} cannot be asked for its certificate: {answer.away}",
+            "Mail for it waits",
+            "See whether the name and the port are right, and whether it speaks TLS",
+        )
+    return None
+
+
+def all_smart_hosts(asked: int, problems: Sequence[Finding]) -> list[Finding]:
+    """What smart_host() found of all that were *asked*."""
+    if not asked:
+        return [Finding("smart-hosts", "ok", "no smart host gets a password")]
+    return list(problems) or [
+        Finding("smart-hosts", "ok", f"{asked} smart hosts that get a password prove who they are")
+    ]
 
 
 def egress(address: str | None, names: Sequence[str], host: str, allowed: bool | None) -> list[Finding]:

@@ -9,7 +9,7 @@ import os
 import socket
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +22,7 @@ from mailu.deploy import doctor, ports
 from mailu.deploy.doctor import Finding
 from mailu.deploy.ground import Verdict, port_names
 from mailu.deploy.resolver import answers_from_memory, judge, remembered
+from mailu.deploy.smart_hosts import ask, trusted_roots
 from mailu.identity.authoritative import Dns
 from mailu.identity.dns_answers import DnsUnknown
 from mailu.identity.dns_check import Comparison, check_domain, check_host, spf_allows
@@ -49,6 +50,13 @@ class Patient:
     places: Places
     facts: Sequence[DomainFacts]
     dns: Dns
+
+    def dns_values(self, name: str, kind: str) -> Sequence[str]:
+        """The records of *name*; none where DNS does not say."""
+        try:
+            return self.dns.resolve(name, kind).values
+        except DnsUnknown:
+            return ()
 
 
 def machine(patient: Patient) -> Iterator[Finding]:
@@ -81,6 +89,29 @@ def names(patient: Patient) -> Iterator[Finding]:
             if finding := doctor.listed(zone, address, _answers(patient.dns, f"{turned}.{zone}")):
                 yield finding
     yield doctor.clock(clock_offset())
+
+
+def smart_hosts(patient: Patient, levels: Mapping[str, str]) -> list[Finding]:
+    """Ask the smart hosts that get a password who they are. *levels*: next hop to what was said of it, or nothing."""
+    roots = trusted_roots(patient.places.service("smtp") / "etc")
+    own = _own_policies(patient.places)
+    found = []
+    for next_hop, said in levels.items():
+        level = own.get(next_hop.lower(), said)
+        asked = level in ("", "verify", "secure")
+        found.append(doctor.smart_host(next_hop, level, ask(next_hop, roots, patient.dns_values) if asked else None))
+    return doctor.all_smart_hosts(len(levels), [one for one in found if one is not None])
+
+
+def _own_policies(places: Places) -> dict[str, str]:
+    """Next hop to TLS level, as the operator's own table has them, which beats all else."""
+    file = places.overrides / "postfix" / "tls_policy.map"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    words = [line.split() for line in lines if line and line[0] not in "# \t"]
+    return {entry[0].lower(): entry[1] for entry in words if len(entry) > 1}
 
 
 def resolver_now(settings: Settings, places: Places) -> Verdict:

@@ -171,14 +171,14 @@ class Maps:
 
     def sender_transport(self, key: str) -> str | None:
         """Way and next hop of the smart host for a sender: for ``sender_dependent_default_transport_maps``. The ways
-        are services of master.cf that log in.
+        are services of master.cf: some log in, those called ``open`` do not.
         """
         host = self._smart_host(key)
         if host is None:
             return None
         target = parse_relay_target(host.host)
-        way = "smart-host-tls" if target.port == SUBMISSIONS_PORT else "smart-host"
-        return f"{way}:{target.next_hop('')}"
+        way = "smart-host" if host.user is not None else "smart-host-open"
+        return f"{way}{'-tls' if target.port == SUBMISSIONS_PORT else ''}:{target.next_hop('')}"
 
     def smart_host_login(self, key: str) -> str | None:
         """User name and password of a sender's domain at its smart host: for ``smtp_sasl_password_maps`` of the

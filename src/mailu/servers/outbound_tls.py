@@ -80,18 +80,15 @@ class OutboundTls:
     async def policy(self, next_hop: str) -> str | None:
         """The TLS policy for *next_hop* as Postfix names it; None for the general one.
 
-        Hosts in brackets, ports and parent domains (``.example.com``) have no MTA-STS (RFC 8461 s8.4 aside). An
-        exception holds for a name whether it is a domain or a host, and beats all else: it was made because of that.
-        Raises NotReady.
+        Hosts in brackets, ports and parent domains (``.example.com``) have no MTA-STS (RFC 8461 s8.4 aside). Raises
+        NotReady.
         """
-        host = _host(next_hop)
-        exception = None if host is None else self._exceptions().get(host)
-        if exception is not None:
-            log.info("TLS to %s: %s is enough until %s, by exception", next_hop, exception.level, exception.last_day)
-            return exception.level
-        level = self._levels.get(next_hop.lower())
-        if level is not None:
-            return level
+        said = level_said(next_hop, self._exceptions(), self._levels)
+        if isinstance(said, TlsExceptionEntry):
+            log.info("TLS to %s: %s is enough until %s, by exception", next_hop, said.level, said.last_day)
+            return said.level
+        if said is not None:
+            return said
         domain = _domain(next_hop)
         if domain is None:
             return None
@@ -138,6 +135,17 @@ class OutboundTls:
             return replace(before, checked_at=now, dane=dane, expires_at=now + before.policy.max_age_seconds)
         policy = parse_policy(await self._source.sts_policy(domain))
         return _Known(now, id_, policy, now + policy.max_age_seconds, dane)
+
+
+def level_said(
+    next_hop: str, exceptions: Mapping[str, TlsExceptionEntry], levels: Mapping[str, str]
+) -> TlsExceptionEntry | str | None:
+    """The exception for *next_hop*, or the level that the operator set for it; None: nobody said anything.
+
+    Both hold for a name whether it is a domain or a host. An exception beats all else: it was made because of that.
+    """
+    name = _host(next_hop) or next_hop.lower()
+    return exceptions.get(name) or levels.get(name)
 
 
 def _host(next_hop: str) -> DomainName | None:

@@ -14,6 +14,7 @@ from mailu.deploy import doctor, support
 from mailu.deploy.doctor import Finding, exit_code
 from mailu.deploy.ground import Verdict
 from mailu.deploy.ports import Listener
+from mailu.deploy.smart_hosts import Answer
 from mailu.identity.dns_check import Comparison
 from mailu.places import Places
 
@@ -31,6 +32,11 @@ def record(verdict: str, *, needed: bool = True) -> Comparison:
 
 def listener(pid: int, name: str = "exim4") -> Listener:
     return Listener("0.0.0.0", 25, pid, name)
+
+
+def smart_host(level: str, answer: Answer | None) -> Sequence[Finding]:
+    found = doctor.smart_host("[smart.test]:587", level, answer)
+    return doctor.all_smart_hosts(1, [] if found is None else [found])
 
 
 UP = {"name": "smtp", "ready": True, "reason": "", "state": "ready", "problems": []}
@@ -53,6 +59,13 @@ HOUR = timedelta(hours=1)
         (doctor.foreign_listeners([listener(7)], {7}), ["ok"]),
         (doctor.foreign_listeners([listener(8)], {7}), ["failure"]),
         (doctor.relays([]), ["ok"]),
+        (doctor.all_smart_hosts(0, []), ["ok"]),
+        (doctor.all_smart_hosts(2, []), ["ok"]),
+        (smart_host("", Answer()), ["ok"]),
+        (smart_host("secure", Answer(untrusted="self-signed")), ["failure"]),
+        (smart_host("", Answer(away="it does not answer")), ["failure"]),
+        (smart_host("encrypt", None), ["warning"]),
+        (smart_host("dane-only", None), ["ok"]),
         (doctor.tls_exceptions({}), ["ok"]),
         (doctor.tls_exceptions({"there.test": ("may", date(2030, 1, 31))}), ["warning"]),
         (doctor.relays(["b.test", "a.test"]), ["warning", "warning"]),

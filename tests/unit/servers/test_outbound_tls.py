@@ -82,9 +82,11 @@ def test_an_exception_is_for_nobody_else(next_hop: str, caplog: pytest.LogCaptur
     assert "by exception" not in caplog.text
 
 
-def test_the_operators_level_comes_first_and_nobody_is_asked() -> None:
+@pytest.mark.parametrize("next_hop", ["Strict.example", "[strict.example]:587", "strict.example:25"])
+def test_the_operators_level_comes_first_and_nobody_is_asked(next_hop: str) -> None:
+    """It is for a domain or for a host, such as a smart host."""
     world = World()
-    assert ask(world.policies(), "Strict.example") == "encrypt"
+    assert ask(world.policies(), next_hop) == "encrypt"
     assert world.asked == []
 
 

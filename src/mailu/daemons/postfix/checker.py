@@ -85,8 +85,11 @@ def _run(tool: str, etc: Path, *arguments: str) -> list[str]:
 
 def _tables(etc: Path, own_tables: Mapping[str, str]) -> list[str]:
     """Every table of the folder that Postfix opens, with its type."""
-    texthash = ("slow_destinations", "relay_password", *own_tables)
-    regexp = ("reject_footers", "submission_headers", "submission_mime_headers", "srs_addresses", "srs_senders")
+    texthash = ("slow_destinations", "relay_password", "relay_tls", *own_tables)
+    regexp = (
+        "reject_footers", "certificate_reasons", "submission_headers", "submission_mime_headers", "srs_addresses",
+        "srs_senders",
+    )  # fmt: skip
     tables = [f"regexp:{etc / name}" for name in regexp]
     return tables + [f"texthash:{etc / name}" for name in texthash if (etc / name).exists()]
 

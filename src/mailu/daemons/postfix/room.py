@@ -43,6 +43,7 @@ class PostfixRoom:
             "main.cf": ConfigFile(_main_cf(request, tables)),
             "master.cf": ConfigFile(_master_cf(request)),
             "reject_footers": ConfigFile(_reject_footers(request)),
+            "certificate_reasons": ConfigFile(fill(PACKAGE, "templates/certificate_reasons")),
             "submission_headers": ConfigFile(_submission_headers(request)),
             "submission_mime_headers": ConfigFile(fill(PACKAGE, "templates/submission_mime_headers")),
             "srs_addresses": ConfigFile(fill(PACKAGE, "templates/srs_addresses")),
@@ -149,7 +150,7 @@ def _main_cf(request: RenderRequest, tables: dict[str, str]) -> str:
         tls_submission=values.server_tls(settings.tls_profile_of("submission")),
         outbound_tls=values.outbound_tls(settings, resolver_validates=host.resolver_validates),
         defer_on_tls_error=settings.defer_on_tls_error,
-        relay=values.relay(settings),
+        relay=_relay(request),
         queue_lifetime_seconds=settings.queue_lifetime,
         bounce_lifetime_seconds=min(settings.queue_lifetime, values.BOUNCE_LIFETIME_SECONDS),
         delay_notice_seconds=settings.delay_notice,
@@ -160,14 +161,16 @@ def _main_cf(request: RenderRequest, tables: dict[str, str]) -> str:
 
 def _master_cf(request: RenderRequest) -> str:
     found = listeners(request.settings, ipv6=request.host.ipv6)
+    level = values.outbound_tls(request.settings, resolver_validates=request.host.resolver_validates).level
     text = fill(
         PACKAGE,
         "templates/master.cf",
         listeners=found,
         webmail=_webmail_endpoint(request),
         tls=request.settings.has_tls,
-        relay=values.relay(request.settings),
-        smart_host_level=values.smart_host_level(request.settings),
+        relay=_relay(request),
+        level_with_log_in=values.smart_host_level(level, log_in=True),
+        level_without=values.smart_host_level(level, log_in=False),
     )
     by_port: dict[int, list[services.Key]] = {}
     for listener in found:
@@ -200,7 +203,7 @@ def _srs_senders(request: RenderRequest) -> str:
 def _lists(request: RenderRequest) -> dict[str, ConfigFile]:
     """Tables made of settings, in the form of texthash tables: read whole at start, nothing to compile."""
     settings = request.settings
-    smart_host = values.relay(settings)
+    smart_host = _relay(request)
     files = {}
     if settings.slow_destinations:
         rows = [f"{row.domain} {values.slow_route(row.treatment, smart_host)}" for row in settings.slow_destinations]
@@ -212,7 +215,14 @@ def _lists(request: RenderRequest) -> dict[str, ConfigFile]:
         )
     if smart_host is not None and smart_host.log_in:
         files["relay_password"] = ConfigFile(_table("Log-in at the smart host.", [_credentials(request)]), 0o600)
+    if smart_host is not None and smart_host.tls_policy:
+        row = f"{smart_host.next_hop} {smart_host.tls_policy}"
+        files["relay_tls"] = ConfigFile(_table("The smart host gets a password, and has to prove who it is.", [row]))
     return files
+
+
+def _relay(request: RenderRequest) -> values.Relay | None:
+    return values.relay(request.settings, resolver_validates=request.host.resolver_validates)
 
 
 def _credentials(request: RenderRequest) -> str:

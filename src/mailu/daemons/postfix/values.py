@@ -13,7 +13,8 @@ from mailu.settings import Network, Settings
 
 BOUNCE_LIFETIME_SECONDS = 2 * 86400
 _DANE = {"dane": "may", "dane-only": "encrypt"}
-_NEEDS_TLS = frozenset({"encrypt", "fingerprint", "verify", "secure", "dane-only"})
+_VERIFIED = frozenset({"fingerprint", "verify", "secure", "dane-only"})
+"""Levels at which a server has to prove who it is."""
 _IMPLICIT_TLS_PORTS = frozenset({"465", "smtps", "submissions"})
 _WEAK = "aNULL, eNULL, kRSA, kPSK, MD5, 3DES, CAMELLIA, ARIA, SEED, IDEA"
 _NOT_AUTHENTICATED = "SHA1, SHA256, SHA384"
@@ -55,6 +56,8 @@ class Relay:
     log_in: bool
     plain: bool
     """Whether the password may travel without TLS, because the operator switched TLS off."""
+    tls_policy: str
+    """TLS level that is asked for because of the password; empty where the one for everybody is enough."""
 
     @property
     def route(self) -> str:
@@ -145,23 +148,32 @@ def outbound_tls(settings: Settings, *, resolver_validates: bool) -> ClientTls:
     )
 
 
-def relay(settings: Settings) -> Relay | None:
+def relay(settings: Settings, *, resolver_validates: bool) -> Relay | None:
     """The smart host; None without."""
     if settings.relayhost is None:
         return None
+    level = outbound_tls(settings, resolver_validates=resolver_validates).level
+    log_in, plain = settings.relayuser is not None, level == "none"
+    needed = smart_host_level(level, log_in=log_in and not plain)
     port = re.search(r":([0-9A-Za-z-]+)$", settings.relayhost)
     implicit = port is not None and port[1].lower() in _IMPLICIT_TLS_PORTS
     return Relay(
         next_hop=settings.relayhost,
-        implicit_tls=smart_host_level(settings) if implicit else "",
-        log_in=settings.relayuser is not None,
-        plain=settings.outbound_tls_level == "none",
+        implicit_tls=needed if implicit else "",
+        log_in=log_in,
+        plain=plain,
+        tls_policy="" if implicit or plain or not log_in or needed == level else needed,
     )
 
 
-def smart_host_level(settings: Settings) -> str:
-    """The TLS level for a smart host that has to be spoken to through TLS."""
-    return settings.outbound_tls_level if settings.outbound_tls_level in _NEEDS_TLS else "encrypt"
+def smart_host_level(level: str, *, log_in: bool) -> str:
+    """The TLS level for a smart host that has to be spoken to through TLS; *level* is the one for everybody.
+
+    Who gets a password proves to be the host: a certificate for the next hop's name, which does not come from DNS.
+    """
+    if level in _VERIFIED:
+        return level
+    return "secure" if log_in else "encrypt"
 
 
 def slow_route(treatment: str, smart_host: Relay | None) -> str:

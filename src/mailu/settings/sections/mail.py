@@ -41,7 +41,8 @@ class MailFlow:
     relayhost: str | None = setting(
         values.optional(values.next_hop),
         None,
-        "Smart host that takes mail for other servers, as [host]:port; a domain can have another (mailu smart-host).",
+        "Smart host that takes mail for other servers, as [host]:port; a domain can have another (mailu smart-host). "
+        "One that gets a password has to show a certificate that is good for its name, or mail waits.",
     )
     relayuser: str | None = setting(values.optional_text, None, "User name at the smart host.")
     relaypassword: str | None = setting(values.optional_text, None, "Password at the smart host.", secret=True)

@@ -88,12 +88,14 @@ class Tls:
     outbound_tls_level: str = setting(
         values.words(*_LEVELS),
         "dane",
-        "How mail is sent to other servers: Postfix's smtp_tls_security_level. With a smart host, encrypt or secure.",
+        "How mail is sent to other servers: Postfix's smtp_tls_security_level. A smart host that gets a password is "
+        "asked for a good certificate at all levels but none.",
     )
     outbound_tls_destinations: tuple[Routed, ...] = setting(
         values.routed(_LEVELS, None),
         (),
-        "Destinations that need another level, as domain:level, for example broken.example:may.",
+        "Destinations that need another level, as domain:level, for example broken.example:may; a smart host or a "
+        "relay target by the name of its host.",
     )
     defer_on_tls_error: bool = setting(
         values.boolean,

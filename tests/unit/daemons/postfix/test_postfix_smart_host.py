@@ -20,7 +20,7 @@ USER, PASSWORD = "us@smart.example", "pass $word#"
 def test_implicit_tls_on_port_465_with_a_log_in() -> None:
     with Stage(
         bind_address4=address(14),
-        overrides=NO_ROUTES,
+        overrides=NO_ROUTES | {"tls_policy.map": f"[{address(41)}]:465 encrypt\n"},
         relayhost=f"[{address(41)}]:465",
         slow_destinations=(Routed(NAMES[1], "turtle"),),
         relayuser=USER,

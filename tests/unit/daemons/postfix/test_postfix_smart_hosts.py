@@ -16,15 +16,20 @@ from mailu.directory.changes import SYSTEM, create_domain, create_relay, create_
 
 pytestmark = pytest.mark.daemons
 
-SHARED, IMPLICIT, PLAIN, FOR_ALL, PARTNER = (address(number) for number in (46, 47, 48, 49, 45))
+SHARED, IMPLICIT, PLAIN, FOR_ALL, PARTNER, OPEN, UNKNOWN = (address(number) for number in (46, 47, 48, 49, 45, 44, 43))
+ENOUGH = f"[{SHARED}]:2587 encrypt\n[{IMPLICIT}]:465 encrypt\n"
+"""They are called by address, which no certificate proves."""
 
 
 def domains(session: Session) -> None:
     """example.com and example.net log in at the same host; the others at one with TLS from the first byte, at one
-    without TLS, and nowhere."""
+    without TLS, at one that does not prove who it is, and nowhere; for open.example encryption is all that is needed.
+    """
     people(session)
     hashed = hash_password(PASSWORD)
-    for name in ("example.net", "implicit.example", "plain.example", "usual.example"):
+    for name in (
+        "example.net", "implicit.example", "plain.example", "usual.example", "open.example", "unknown.example",
+    ):  # fmt: skip
         create_domain(session, name, actor=SYSTEM)
         create_user(session, f"nora@{name}", password_hash=hashed, actor=SYSTEM)
     create_relay(session, "partner.example", smtp=f"{PARTNER}:2525", recipients="any", actor=SYSTEM)
@@ -33,9 +38,11 @@ def domains(session: Session) -> None:
         ("example.net", f"{SHARED}:2587", "net"),
         ("implicit.example", f"{IMPLICIT}:465", "implicit"),
         ("plain.example", f"{PLAIN}:2587", "plain"),
+        ("unknown.example", f"{UNKNOWN}:2587", "unknown"),
     ):
         login = {"relayuser": user, "relaypassword": f"pass: {user}"}
         update_domain(session, name, relayhost=host, actor=SYSTEM, **login)  # type: ignore[arg-type]
+    update_domain(session, "open.example", relayhost=f"{OPEN}:2587", actor=SYSTEM)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,7 @@ def stage() -> Iterator[Stage]:
     """A server with a smart host for all, and for some domains another."""
     with Stage(
         bind_address4=address(19),
-        overrides={"transport.map": "# none\n"},
+        overrides={"transport.map": "# none\n", "tls_policy.map": ENOUGH},
         populate=domains,
         relayhost=f"[{FOR_ALL}]:2525",
     ) as standing:
@@ -59,6 +66,8 @@ def hosts(stage: Stage) -> dict[str, Inbox]:
         "shared": neighbours.smtp(SHARED, 2587, start_tls=context, more=auth)[0],
         "implicit": neighbours.smtp(IMPLICIT, 465, tls=context, more=auth)[0],
         "plain": neighbours.smtp(PLAIN, 2587, more=auth)[0],
+        "open": neighbours.smtp(OPEN, 2587, start_tls=context, more=auth)[0],
+        "unknown": neighbours.smtp(UNKNOWN, 2587, start_tls=context, more=auth)[0],
         "for all": neighbours.smtp(FOR_ALL, 2525, start_tls=context, more=auth)[0],
         "partner": neighbours.smtp(PARTNER, 2525, start_tls=context, more=auth)[0],
     }
@@ -94,6 +103,25 @@ def test_without_tls_mail_waits_and_the_password_stays_here(stage: Stage, hosts:
     send(stage, "nora@plain.example", "no tls")
     stage.hear("TLS is required, but was not offered")
     assert (hosts["plain"].log_ins, hosts["plain"].deliveries) == ([], [])
+
+
+def test_who_does_not_prove_to_be_the_host_gets_neither_mail_nor_password(
+    stage: Stage, hosts: dict[str, Inbox]
+) -> None:
+    send(stage, "nora@unknown.example", "to whom?")
+    stage.hear(
+        "dsn=4.7.5, status=deferred"
+        " (Server certificate not verified: it is for another name, or nobody known here vouches for it)"
+    )
+    assert (hosts["unknown"].log_ins, hosts["unknown"].deliveries) == ([], [])
+
+
+def test_a_host_without_a_log_in_need_not_prove_who_it_is_and_is_shown_none(
+    stage: Stage, hosts: dict[str, Inbox]
+) -> None:
+    send(stage, "nora@open.example", "in the open")
+    assert hosts["open"].wait("in the open").login == ""
+    assert "postfix/smart-host-open/smtp" in stage.words()
 
 
 def test_a_domain_without_one_takes_the_way_of_all(stage: Stage, hosts: dict[str, Inbox]) -> None:

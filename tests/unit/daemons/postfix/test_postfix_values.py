@@ -89,36 +89,61 @@ def test_dane_needs_a_resolver_that_validates(level: str, validates: bool, used:
 
 
 @pytest.mark.parametrize(
-    ("host", "level", "route", "implicit"),
+    ("host", "level", "route", "implicit", "policy"),
     [
-        ("[smart.example]:587", "dane", "smtp:[smart.example]:587", ""),
-        ("smart.example", "may", "smtp:smart.example", ""),
-        ("[smart.example]:465", "dane", "smarthost:[smart.example]:465", "encrypt"),
-        ("[smart.example]:submissions", "secure", "smarthost:[smart.example]:submissions", "secure"),
-        ("[2001:db8::465]", "may", "smtp:[2001:db8::465]", ""),
+        ("[smart.example]:587", "dane", "smtp:[smart.example]:587", "", "secure"),
+        ("smart.example", "may", "smtp:smart.example", "", "secure"),
+        ("[smart.example]:587", "encrypt", "smtp:[smart.example]:587", "", "secure"),
+        ("[smart.example]:587", "verify", "smtp:[smart.example]:587", "", ""),
+        ("[smart.example]:587", "dane-only", "smtp:[smart.example]:587", "", ""),
+        ("[smart.example]:465", "dane", "smarthost:[smart.example]:465", "secure", ""),
+        ("[smart.example]:465", "dane-only", "smarthost:[smart.example]:465", "dane-only", ""),
+        ("[smart.example]:submissions", "secure", "smarthost:[smart.example]:submissions", "secure", ""),
+        ("[2001:db8::465]", "may", "smtp:[2001:db8::465]", "", "secure"),
     ],
 )
-def test_a_smart_host(host: str, level: str, route: str, implicit: str) -> None:
-    found = values.relay(settings(ROOT, relayhost=host, outbound_tls_level=level, relayuser="u"))
+def test_a_smart_host_that_gets_a_password_proves_who_it_is(
+    host: str, level: str, route: str, implicit: str, policy: str
+) -> None:
+    found = relay(host, outbound_tls_level=level, relayuser="u")
+    assert (found.route, found.implicit_tls, found.tls_policy) == (route, implicit, policy)
+    assert (found.log_in, found.plain) == (True, False)
+
+
+def test_where_nobody_validates_dnssec_a_certificate_has_to_do() -> None:
+    only = {"outbound_tls_level": "dane-only", "relayuser": "u"}
+    assert relay("[smart.example]:587", resolver_validates=False, **only).tls_policy == "secure"
+    assert relay("[smart.example]:465", resolver_validates=False, **only).implicit_tls == "secure"
+
+
+@pytest.mark.parametrize(("port", "implicit"), [(587, ""), (465, "encrypt")])
+def test_a_smart_host_that_gets_no_password_proves_nothing(port: int, implicit: str) -> None:
+    found = relay(f"[smart.example]:{port}")
+    assert (found.tls_policy, found.implicit_tls) == ("", implicit)
+    found = relay(f"[smart.example]:{port}", outbound_tls_level="none", relayuser="u")
+    assert (found.tls_policy, found.implicit_tls) == ("", implicit), "TLS was switched off"
+
+
+def relay(host: str, *, resolver_validates: bool = True, **other: object) -> values.Relay:
+    """RELAYHOST with these settings."""
+    found = values.relay(settings(ROOT, relayhost=host, **other), resolver_validates=resolver_validates)
     assert found is not None
-    assert (found.route, found.implicit_tls, found.log_in, found.plain) == (route, implicit, True, False)
+    return found
 
 
 def test_without_a_smart_host_there_is_none() -> None:
-    assert values.relay(settings(ROOT)) is None
+    assert values.relay(settings(ROOT), resolver_validates=True) is None
 
 
 def test_a_password_travels_plain_only_where_tls_was_switched_off() -> None:
-    found = values.relay(settings(ROOT, relayhost="[smart.example]:25", outbound_tls_level="none"))
-    assert found is not None
-    assert found.plain
+    assert relay("[smart.example]:25", outbound_tls_level="none").plain
 
 
 def test_slow_classes_keep_to_the_smart_host() -> None:
     assert values.slow_route("polite", None) == "polite:"
-    plain = values.relay(settings(ROOT, relayhost="[smart.example]:587"))
+    plain = relay("[smart.example]:587")
     assert values.slow_route("turtle", plain) == "turtle:[smart.example]:587"
-    implicit = values.relay(settings(ROOT, relayhost="[smart.example]:465"))
+    implicit = relay("[smart.example]:465")
     assert values.slow_route("polite", implicit) == "smarthost:[smart.example]:465"
 
 
