@@ -11,7 +11,7 @@ from mailu.api.access import Control, Reader, Writer
 from mailu.api.answers import OneLine, done
 from mailu.api.lists import RELAYS
 from mailu.api.paging import Paged, listed
-from mailu.api.schemas import RelayCreate, RelayUpdate, relay_object
+from mailu.api.schemas import RelayCreate, RelayUpdate
 from mailu.api.shapes import Done, RelayObject
 from mailu.directory import changes
 from mailu.directory.models import Relay
@@ -24,7 +24,7 @@ def list_relays(request: Request, control: Control, caller: Reader, page: Paged)
     """All relayed domains."""
     caller.require_all()
     with control.store.read() as session:
-        return listed(request, session, select(Relay), RELAYS, page, relay_object)
+        return listed(request, session, select(Relay), RELAYS, page, Relay.shown)
 
 
 @router.post("/relay")
@@ -45,7 +45,7 @@ def get_relay(control: Control, caller: Reader, name: str) -> OneLine:
         relay = session.get(Relay, parse_domain(name))
         if relay is None:
             raise changes.NotFound("relayed domain", name)
-        return OneLine(relay_object(relay))
+        return OneLine(relay.shown())
 
 
 @router.patch("/relay/{name}")

@@ -17,7 +17,6 @@ from mailu.directory.models import (
     Domain,
     Fetch,
     ListedSender,
-    Relay,
     Retired,
     TlsException,
     Token,
@@ -331,12 +330,6 @@ def alias_object(alias: Alias) -> dict[str, Any]:
     """An alias."""
     columns = ("email", "destination", "comment", "wildcard", "hostname", "owner_email", "disabled", "created_at")
     return {name: _plain(getattr(alias, name)) for name in columns}
-
-
-def relay_object(relay: Relay) -> dict[str, Any]:
-    """A relayed domain."""
-    columns = ("name", "smtp", "recipients", "listed_recipients", "comment")
-    return {name: _plain(getattr(relay, name)) for name in columns}
 
 
 def token_object(token: Token) -> dict[str, Any]:

@@ -33,16 +33,7 @@ def relay_list(context: typer.Context, as_json: JsonOption = False) -> None:
     from mailu.directory.models import Relay
 
     with surroundings(context).store.read() as session:
-        rows: list[dict[str, Any]] = [
-            {
-                "name": row.name,
-                "smtp": row.smtp,
-                "recipients": row.recipients,
-                "listed_recipients": list(row.listed_recipients),
-                "comment": row.comment,
-            }
-            for row in session.scalars(select(Relay).order_by(Relay.name))
-        ]
+        rows = [row.shown() for row in session.scalars(select(Relay).order_by(Relay.name))]
     if as_json:
         print_json(rows)
         return

@@ -99,6 +99,16 @@ class Relay(Dated, Base):
     listed_recipients: Mapped[tuple[str, ...]] = mapped_column(CommaList, default=(), nullable=True)
     """Localparts."""
 
+    def shown(self) -> dict[str, Any]:
+        """What programs are told of it, in the API and by the command line."""
+        return {
+            "name": self.name,
+            "smtp": self.smtp,
+            "recipients": self.recipients,
+            "listed_recipients": list(self.listed_recipients),
+            "comment": self.comment,
+        }
+
 
 class User(Dated, Base):
     """A mailbox and the person who logs in to it."""
