@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, create_model
 from typing_extensions import TypedDict
 
 from mailu.api.schemas import (
@@ -199,16 +199,16 @@ class DkimKey(BaseModel):
     value: str
 
 
-class NewDkimKey(BaseModel):
-    """A key that was made; what it is where it has a selector of its own."""
-
-    code: int
-    message: str
-    selector: str | None = None
-    algorithm: str | None = None
-    state: str | None = None
-    record: str | None = None
-    value: str | None = None
+_UNLESS_IT_HAS_A_SELECTOR: dict[str, Any] = {
+    name: (field.annotation | None, None) for name, field in DkimKey.model_fields.items() if field.annotation
+}
+NewDkimKey = create_model(
+    "NewDkimKey",
+    __doc__="A key that was made; what it is where it has a selector of its own.",
+    code=(int, ...),
+    message=(str, ...),
+    **_UNLESS_IT_HAS_A_SELECTOR,
+)
 
 
 class SimpleLoginAlias(BaseModel):
