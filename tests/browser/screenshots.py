@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mailu.directory import changes
 from mailu.directory.changes import SYSTEM
-from mailu.directory.mail_counts import SERVER, Key, add_mail_counts
+from mailu.directory.day_counts import SERVER
+from mailu.directory.mail_counts import Key, add_mail_counts
 from mailu.directory.models import today
 from mailu.servers.admin import Admin
 from tests.browser.served import BASE, chromium, new_page, served, sign_on

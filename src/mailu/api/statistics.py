@@ -13,7 +13,8 @@ from mailu.address import parse_domain
 from mailu.api.access import Control, Reader
 from mailu.api.answers import OneLine
 from mailu.directory import changes
-from mailu.directory.mail_counts import KEPT_DAYS, SERVER, DayCounts, counts_of_days
+from mailu.directory.day_counts import KEPT_DAYS, SERVER, DayCounts
+from mailu.directory.mail_counts import counts_of_days
 from mailu.directory.models import today
 
 router = APIRouter(tags=["statistics"])

@@ -10,6 +10,7 @@ import typer
 
 from mailu.cli.output import JsonOption, print_json, print_table
 from mailu.cli.surroundings import surroundings
+from mailu.directory.day_counts import KEPT_DAYS, SERVER
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,13 +20,13 @@ def add_to(app: typer.Typer) -> None:
 
 def statistics(
     context: typer.Context,
-    days: Annotated[int, typer.Option("-n", "--days", min=1, max=400, help="Days, today (UTC) included.")] = 30,
+    days: Annotated[int, typer.Option("-n", "--days", min=1, max=KEPT_DAYS, help="Days, today (UTC) included.")] = 30,
     domain: Annotated[str | None, typer.Option("-d", "--domain", help="Only this domain.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show how many messages were received, sent, refused and filed into Junk on each day."""
     from mailu.directory.changes import get_domain
-    from mailu.directory.mail_counts import SERVER, counts_of_days
+    from mailu.directory.mail_counts import counts_of_days
     from mailu.directory.models import today
 
     last = today()

@@ -8,33 +8,16 @@ was killed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from mailu.directory.day_counts import KEPT_DAYS, KINDS, SERVER, DayCounts
 from mailu.directory.models import MailCount
-
-SERVER = ""
-"""Stands for the whole server, where a domain could stand."""
-KINDS = ("received", "sent", "refused", "junk")
-"""What is counted; see ``models.MailCount``."""
-KEPT_DAYS = 400
 
 Key = tuple[date, str, str]
 """Day, domain or SERVER, kind."""
-
-
-@dataclass(frozen=True, slots=True)
-class DayCounts:
-    """The messages of one day."""
-
-    day: date
-    received: int = 0
-    sent: int = 0
-    refused: int = 0
-    junk: int = 0
 
 
 def counts_of_days(session: Session, *, first: date, last: date, domain: str = SERVER) -> list[DayCounts]:

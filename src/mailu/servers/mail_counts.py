@@ -7,7 +7,8 @@ from collections import Counter
 from datetime import date
 
 from mailu.address import AddressError, parse_domain
-from mailu.directory.mail_counts import KINDS, SERVER, Key
+from mailu.directory.day_counts import KINDS, SERVER
+from mailu.directory.mail_counts import Key
 from mailu.directory.snapshot import Snapshot
 
 MOST_AT_ONCE = 2**31

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from babel.dates import format_skeleton
 
-from mailu.directory.mail_counts import KINDS, DayCounts
+from mailu.directory.day_counts import KINDS, DayCounts
 from mailu.web.language import _, current
 from mailu.web.render import shown_number
 

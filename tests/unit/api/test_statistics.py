@@ -8,7 +8,8 @@ from datetime import date
 import pytest
 from fastapi.testclient import TestClient
 
-from mailu.directory.mail_counts import SERVER, add_mail_counts
+from mailu.directory.day_counts import SERVER
+from mailu.directory.mail_counts import add_mail_counts
 from mailu.directory.models import today
 from mailu.servers.admin import Admin
 

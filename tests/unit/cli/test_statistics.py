@@ -6,7 +6,8 @@ import json
 
 from tests.unit.cli.conftest import Run
 
-from mailu.directory.mail_counts import SERVER, add_mail_counts
+from mailu.directory.day_counts import SERVER
+from mailu.directory.mail_counts import add_mail_counts
 from mailu.directory.models import today
 from mailu.directory.store import Store
 

@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from mailu.directory import changes
 from mailu.directory.changes import SYSTEM
-from mailu.directory.mail_counts import KEPT_DAYS, SERVER, DayCounts, Key, add_mail_counts, counts_of_days
+from mailu.directory.day_counts import KEPT_DAYS, SERVER, DayCounts
+from mailu.directory.mail_counts import Key, add_mail_counts, counts_of_days
 from mailu.directory.models import MailCount
 from mailu.directory.store import Store
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from tests.directory_harness import SECRET, handlers, snapshot
 
-from mailu.directory.mail_counts import SERVER, Key, counts_of_days
+from mailu.directory.day_counts import SERVER
+from mailu.directory.mail_counts import Key, counts_of_days
 from mailu.directory.snapshot import Snapshot
 from mailu.directory.store import open_store
 from mailu.servers.bookkeeping import Batch, Bookkeeping

@@ -9,7 +9,8 @@ from datetime import date, timedelta
 import pytest
 from tests.unit.web.conftest import Browser
 
-from mailu.directory.mail_counts import SERVER, DayCounts, add_mail_counts
+from mailu.directory.day_counts import SERVER, DayCounts
+from mailu.directory.mail_counts import add_mail_counts
 from mailu.directory.models import today
 from mailu.servers.admin import Admin
 from mailu.web.charts import HEIGHT, LOWEST, mail_charts

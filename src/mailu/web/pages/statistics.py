@@ -7,7 +7,8 @@ from typing import Any
 
 from starlette.responses import Response
 
-from mailu.directory.mail_counts import SERVER, counts_of_days
+from mailu.directory.day_counts import SERVER
+from mailu.directory.mail_counts import counts_of_days
 from mailu.directory.models import today
 from mailu.web.charts import Charts, mail_charts
 from mailu.web.language import _
