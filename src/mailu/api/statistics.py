@@ -34,7 +34,8 @@ def mail_statistics(
     ] = None,
 ) -> OneLine:
     """Messages a day, the oldest day first: received into mailboxes here, sent to other servers, refused for good, and
-    filed into Junk of what was received. They are kept for 400 days."""
+    filed into Junk of what was received. They are kept for 400 days. Where services of mail run on other machines, the
+    header ``Mailu-Not-Counted`` names the settings that say so: what passes there may be missing."""
     name = parse_domain(domain) if domain is not None else SERVER
     if domain is None:
         caller.require_all()
@@ -47,4 +48,6 @@ def mail_statistics(
     with control.store.read() as session:
         if name:
             changes.get_domain(session, name)
-        return OneLine([asdict(day) for day in counts_of_days(session, first=since, last=until, domain=name)])
+        found = [asdict(day) for day in counts_of_days(session, first=since, last=until, domain=name)]
+    elsewhere = ", ".join(control.settings.counted_elsewhere)
+    return OneLine(found, headers={"Mailu-Not-Counted": elsewhere} if elsewhere else None)

@@ -29,8 +29,13 @@ def statistics(
     from mailu.directory.mail_counts import counts_of_days
     from mailu.directory.models import today
 
-    last = today()
-    with surroundings(context).store.read() as session:
+    here, last = surroundings(context), today()
+    if elsewhere := here.settings.counted_elsewhere:
+        typer.echo(
+            f"Mail services run on other machines ({', '.join(elsewhere)}): what passes there may be missing here.",
+            err=True,
+        )
+    with here.store.read() as session:
         name = SERVER if domain is None else get_domain(session, domain).name
         found = counts_of_days(session, first=last - timedelta(days - 1), last=last, domain=name)
     if as_json:

@@ -65,6 +65,13 @@ class Settings(General, Listeners, Tls, LogIn, People, MailFlow, Filter, Mailbox
     # Names and addresses
 
     @property
+    def counted_elsewhere(self) -> tuple[str, ...]:
+        """Settings that lead mail, or those who count it, past this machine: then not all of it may be counted."""
+        addresses = {"SMTP_ADDRESS": self.smtp_address, "IMAP_ADDRESS": self.imap_address,
+                     "DIRECTORY_ADDRESS": self.directory_address}  # fmt: skip
+        return tuple(name for name, address in addresses.items() if address is not None)
+
+    @property
     def hostname(self) -> DomainName:
         """The first host name: MX records, greeting, Message-IDs."""
         return self.hostnames[0]

@@ -67,13 +67,15 @@ class Charts:
     """What each bar stands for and its numbers, the latest first."""
     ends: tuple[str, str]
     """The first and the last day."""
+    elsewhere: tuple[str, ...] = ()
+    """Settings that lead mail past those who count it."""
 
     @property
     def empty(self) -> bool:
         return not any(chart.total for chart in self.charts)
 
 
-def mail_charts(days: Sequence[DayCounts], *, days_a_bar: int = 1) -> Charts:
+def mail_charts(days: Sequence[DayCounts], *, days_a_bar: int = 1, elsewhere: tuple[str, ...] = ()) -> Charts:
     """Charts of *days*, of which there is at least one, so many of them to a bar."""
     groups = [days[start : start + days_a_bar] for start in range(0, len(days), days_a_bar)]
     spans = [_sum(group) for group in groups]
@@ -82,7 +84,7 @@ def mail_charts(days: Sequence[DayCounts], *, days_a_bar: int = 1) -> Charts:
     charts = tuple(
         _chart(kind, title, names, [getattr(span, kind) for span in spans], ends) for kind, title in _titles()
     )
-    return Charts(charts, tuple(reversed(list(zip(names, spans, strict=True)))), ends)
+    return Charts(charts, tuple(reversed(list(zip(names, spans, strict=True)))), ends, elsewhere)
 
 
 def _titles() -> list[tuple[str, str]]:

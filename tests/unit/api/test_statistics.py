@@ -12,6 +12,7 @@ from mailu.directory.day_counts import SERVER
 from mailu.directory.mail_counts import add_mail_counts
 from mailu.directory.models import today
 from mailu.servers.admin import Admin
+from mailu.settings import Settings
 
 DAY = date(2026, 3, 1)
 
@@ -38,6 +39,14 @@ def test_numbers_come_day_by_day(client: TestClient) -> None:
     ]
     of_domain = client.get("/statistics", params={"from": "2026-03-01", "to": "2026-03-01", "domain": "Example.TEST"})
     assert of_domain.json() == [{"day": "2026-03-01", "received": 3, "sent": 0, "refused": 0, "junk": 1}]
+
+
+def test_where_mail_goes_by_other_machines_a_header_says_so(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Mailu-Not-Counted" not in client.get("/statistics").headers
+    monkeypatch.setattr(Settings, "counted_elsewhere", ("SMTP_ADDRESS", "IMAP_ADDRESS"))
+    assert client.get("/statistics").headers["Mailu-Not-Counted"] == "SMTP_ADDRESS, IMAP_ADDRESS"
 
 
 def test_without_days_it_is_the_last_thirty(client: TestClient) -> None:

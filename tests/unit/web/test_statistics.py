@@ -13,6 +13,7 @@ from mailu.directory.day_counts import SERVER, DayCounts
 from mailu.directory.mail_counts import add_mail_counts
 from mailu.directory.models import today
 from mailu.servers.admin import Admin
+from mailu.settings import Settings
 from mailu.web.charts import HEIGHT, LOWEST, mail_charts
 from mailu.web.language import load, use
 
@@ -70,6 +71,18 @@ def test_before_anything_was_counted_the_page_says_what_will_be_there(signed_in:
         page = signed_in("admin").get(path).text
         assert NOTHING in page
         assert "<svg" not in page
+
+
+@pytest.mark.usefixtures("counted")
+def test_where_mail_goes_by_other_machines_the_pages_say_that_some_may_be_missing(
+    signed_in: SignIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, paths = signed_in("admin"), ("/admin/", "/admin/statistics", "/admin/statistics/example.test")
+    for path in paths:
+        assert "may be missing here" not in admin.get(path).text
+    monkeypatch.setattr(Settings, "counted_elsewhere", ("SMTP_ADDRESS", "IMAP_ADDRESS"))
+    for path in paths:
+        assert "other machines (SMTP_ADDRESS, IMAP_ADDRESS)" in admin.get(path).text
 
 
 @pytest.mark.usefixtures("counted")

@@ -29,7 +29,7 @@ def charts_of(visit: Visit, domain: str = SERVER, days: int = MONTH) -> Charts:
     last = today()
     with visit.store.read() as session:
         found = counts_of_days(session, first=last - timedelta(days - 1), last=last, domain=domain)
-    return mail_charts(found, days_a_bar=_SPANS[days])
+    return mail_charts(found, days_a_bar=_SPANS[days], elsewhere=visit.settings.counted_elsewhere)
 
 
 @pages.show("statistics", "{admin}/statistics", GLOBAL_ADMIN)
