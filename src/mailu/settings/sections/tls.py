@@ -21,7 +21,8 @@ class Tls:
         values.words("letsencrypt", "cert", "notls", same={"certs": "cert", "none": "notls"}),
         "cert",
         "Where certificates come from: fetched and renewed (letsencrypt), put into ROOT/certs by somebody else (cert), "
-        "or no TLS at all (notls). Where none is there yet, a self-signed one stands in and the pages say so.",
+        "or no TLS at all (notls). What is put there is served once it is good; until then the one before it is, or a "
+        "self-signed one, and the pages say so.",
     )
     tls_cert_filename: str = setting(
         values.file_name,
