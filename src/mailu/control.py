@@ -90,10 +90,10 @@ def _pins(settings: Settings, places: Places) -> tuple[str, ...]:
         return (*keys, *(ISRG_ROOTS_TLSA if rooted or not pins else ()))
     if settings.tls_flavor == "cert":
         from mailu.identity.certificates import key_pin, read_chain  # here: reading certificates needs a large library
-        from mailu.identity.placed import chain_for, chains_in_force, kept_folder, placed_pairs
+        from mailu.identity.placed import chain_for, chains_in_force, placed_pairs
 
         placed = placed_pairs(places.certs, settings.tls_cert_filename, settings.tls_keypair_filename)
-        chains = chains_in_force(places.certs, kept_folder(places.certs, places.run), placed)
+        chains = chains_in_force(places.certs, placed)
         chain = chain_for(chains, settings.hostname)
         return (key_pin(read_chain(chain)[0]),) if chain is not None else ()
     return ()

@@ -28,7 +28,6 @@ from mailu.identity.dns_answers import DnsUnknown
 from mailu.identity.dns_check import Comparison, check_domain, check_host, spf_allows
 from mailu.identity.dns_records import DomainFacts
 from mailu.identity.egress import egress_address, public_addresses
-from mailu.identity.placed import kept_folder
 from mailu.places import Places
 from mailu.settings import Settings
 
@@ -242,7 +241,7 @@ def secret_files(places: Places) -> list[Path]:
         places.certs / "dns.ini",
         places.certs / "key.pem",
     ]
-    found += kept_folder(places.certs, places.run).glob("*/pair.pem")
+    found += places.certs.glob("last-good/*/pair.pem")
     found += places.run.glob("*/etc/tls/*/key.pem")
     found += places.dkim.glob("*.key*")
     found += places.certs.glob("letsencrypt/archive/*/privkey*.pem")

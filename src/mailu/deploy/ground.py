@@ -181,12 +181,13 @@ def certificates_in_force(places: Places, settings: Settings) -> InForce:
     there always is one. Loads a large library; the agent has others look (``aside``).
     """
     from mailu.identity.certificates import letsencrypt_pairs, serve
+    from mailu.identity.placed import with_last_good
 
     if settings.tls_flavor != "letsencrypt":
         return _placed_in_force(places, settings)
     own = Pair(places.certs / settings.tls_cert_filename, places.certs / settings.tls_keypair_filename)
     pairs = [*letsencrypt_pairs(places.certs), *([own] if own.chain.exists() else [])]
-    candidates, troubles = _last_good(places, pairs)
+    candidates, troubles = with_last_good(places.certs, pairs)
     served = serve(places.certs, settings.hostnames, candidates)
     state = load_state(state_file(places.certs))
     further = _further(places, settings, state, candidates)
@@ -202,19 +203,13 @@ def certificates_in_force(places: Places, settings: Settings) -> InForce:
 
 def _placed_in_force(places: Places, settings: Settings) -> InForce:
     from mailu.identity.certificates import serve
-    from mailu.identity.placed import named_pair, placed_pairs
+    from mailu.identity.placed import named_pair, placed_pairs, with_last_good
 
     names = settings.tls_cert_filename, settings.tls_keypair_filename
-    candidates, troubles = _last_good(places, placed_pairs(places.certs, *names))
+    candidates, troubles = with_last_good(places.certs, placed_pairs(places.certs, *names))
     named = named_pair(places.certs, *names)
     served = serve(places.certs, settings.hostnames, candidates, first=named)
     return InForce(served.certificates, served.beside, (), served.contents, served.problems, _about(settings, troubles))
-
-
-def _last_good(places: Places, pairs: Sequence[Pair]) -> tuple[list[Candidate], list[str]]:
-    from mailu.identity.placed import kept_folder, with_last_good
-
-    return with_last_good(places.certs, kept_folder(places.certs, places.run), pairs)
 
 
 def _about(settings: Settings, troubles: Sequence[str]) -> tuple[tuple[str, str], ...]:

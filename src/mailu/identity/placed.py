@@ -9,7 +9,6 @@ on. Daemons are never given the files themselves, which may change at any moment
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from mailu.identity.certificates import write as write_file
 from mailu.identity.pairs import SELF_SIGNED_FOLDER, Pair, copy_name
 
 KEPT_FOLDER = "last-good"
-"""Name of the folder with one folder for each pair that was good."""
+"""Below the certificates' folder: one folder for each pair that was good."""
 _KEPT_PAIR, _KEPT_CHAIN = "pair.pem", "cert.pem"
 """The whole copy, in one file, so that nobody reads half of it; and its certificates for those who may read no keys."""
 DEPTH = 2
@@ -92,20 +91,14 @@ def _is(path: Path, kind: Callable[[int], bool]) -> bool:
         return False
 
 
-def kept_folder(certs: Path, run: Path) -> Path:
-    """Where the copies of good pairs are: below *certs*, or below *run* where that cannot be written to."""
-    kept = certs / KEPT_FOLDER
-    return kept if kept.is_dir() or os.access(certs, os.W_OK) else run / KEPT_FOLDER
-
-
 def with_last_good(
-    certs: Path, kept: Path, pairs: Sequence[Pair], *, now: datetime | None = None
+    certs: Path, pairs: Sequence[Pair], *, now: datetime | None = None
 ) -> tuple[list[Candidate], list[str]]:
     """Return *pairs*, each as it is or, when that cannot be used, as it was when it was good; and why, a sentence each.
 
-    Copies what can be used into *kept*, see kept_folder(). A place that cannot be written to gives no copies and is no
-    error.
+    Copies what can be used. A place that cannot be written to gives no copies and is no error.
     """
+    kept = certs / KEPT_FOLDER
     when = now or datetime.now(UTC)
     found: list[Candidate] = []
     unusable: list[str] = []
@@ -156,15 +149,15 @@ def _forget_others(kept: Path, wanted: set[str]) -> None:
                 shutil.rmtree(folder)
 
 
-def chains_in_force(certs: Path, kept: Path, pairs: Sequence[Pair]) -> list[Path]:
+def chains_in_force(certs: Path, pairs: Sequence[Pair]) -> list[Path]:
     """The chain of each pair as it is served, for those who may not read keys: the copy's, where there is one."""
-    copies = [(pair, kept / copy_name(certs, pair) / _KEPT_CHAIN) for pair in pairs]
+    copies = [(pair, certs / KEPT_FOLDER / copy_name(certs, pair) / _KEPT_CHAIN) for pair in pairs]
     return [copy if _is_there(copy) else pair.chain for pair, copy in copies]
 
 
-def kept_chains(kept: Path) -> list[Path]:
+def kept_chains(certs: Path) -> list[Path]:
     """The chains of all pairs that are good, or were."""
-    return sorted(kept.glob(f"*/{_KEPT_CHAIN}"))
+    return sorted(certs.glob(f"{KEPT_FOLDER}/*/{_KEPT_CHAIN}"))
 
 
 def chain_for(chains: Sequence[Path], name: str) -> Path | None:

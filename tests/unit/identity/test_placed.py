@@ -16,7 +16,6 @@ from mailu.identity.placed import (
     chain_for,
     chains_in_force,
     kept_chains,
-    kept_folder,
     placed_pairs,
     with_last_good,
 )
@@ -77,7 +76,7 @@ def test_what_an_earlier_flavour_left_and_what_is_ours_is_passed_over(tmp_path: 
 
 def _good(certs: Path) -> tuple[list[Candidate], list[str]]:
     """What is served of the files that the settings name, and what is said."""
-    return with_last_good(certs, kept_folder(certs, certs / "run"), placed_pairs(certs, "cert.pem", "key.pem"))
+    return with_last_good(certs, placed_pairs(certs, "cert.pem", "key.pem"))
 
 
 @pytest.mark.parametrize("harm", ["garbage", "other key", "no key", "dangling", "half a chain", "half a key"])
@@ -117,11 +116,10 @@ def test_the_copy_shows_its_certificates_to_everybody_and_its_key_to_nobody(tmp_
     _put(tmp_path, MAIL, "cert.pem", "key.pem")
     good = _good(tmp_path)[0][0].content
     (tmp_path / "cert.pem").write_text("garbage")
-    kept = tmp_path / KEPT_FOLDER
-    chains = chains_in_force(tmp_path, kept, placed_pairs(tmp_path, "cert.pem", "key.pem"))
+    chains = chains_in_force(tmp_path, placed_pairs(tmp_path, "cert.pem", "key.pem"))
     assert [chain.read_bytes() for chain in chains] == [good.chain]
-    assert kept_chains(kept) == chains
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (kept / "cert.pem").iterdir()}
+    assert kept_chains(tmp_path) == chains
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / KEPT_FOLDER / "cert.pem").iterdir()}
     assert modes == {"cert.pem": 0o644, "pair.pem": 0o600}
 
 
@@ -167,16 +165,6 @@ def test_a_pair_that_was_taken_away_is_forgotten_with_its_key(tmp_path: Path) ->
         (tmp_path / name).unlink()
     assert _good(tmp_path) == ([], [])
     assert list((tmp_path / KEPT_FOLDER).iterdir()) == []
-
-
-def test_beside_certificates_that_cannot_be_written_to_the_copies_are_generated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    certs, run = tmp_path / "certs", tmp_path / "run"
-    certs.mkdir()
-    assert kept_folder(certs, run) == certs / KEPT_FOLDER
-    monkeypatch.setattr("os.access", lambda _path, _mode: False)
-    assert kept_folder(certs, run) == run / KEPT_FOLDER
 
 
 def test_a_copy_has_a_name_that_fits_into_any_configuration(tmp_path: Path) -> None:

@@ -92,11 +92,11 @@ def _moment(visit: Visit) -> Callable[[str], str]:
 def certificates(visit: Visit) -> list[Certificate]:
     """The certificates in force, as far as the control plane can read them."""
     # here: it brings a large library along, for this page alone
-    from mailu.identity.placed import kept_chains, kept_folder, placed_pairs
+    from mailu.identity.placed import kept_chains, placed_pairs
 
     places, settings = visit.control.places, visit.settings
     placed = placed_pairs(places.certs, settings.tls_cert_filename, settings.tls_keypair_filename)
-    found = kept_chains(kept_folder(places.certs, places.run)) or [pair.chain for pair in placed]
+    found = kept_chains(places.certs) or [pair.chain for pair in placed]
     found += places.certs.glob("self-signed/*cert*.pem")
     return [certificate for path in found if (certificate := _certificate(path)) is not None]
 
