@@ -17,7 +17,12 @@ from tests.bench.report import Report, machine
 def steps(quick: bool) -> dict[str, Callable[[Report], None]]:
     """What is measured, by name; a quick run does less of each."""
     found: dict[str, Callable[[Report], None]] = {
-        "start": partial(measure.memory_and_start, warm_starts=1 if quick else 3, small_too=not quick),
+        "start": partial(
+            measure.memory_and_start,
+            warm_starts=1 if quick else 3,
+            small_too=not quick,
+            idle_seconds=5 if quick else 30,
+        ),
         "mail": partial(measure.mail_and_logins, each=15 if quick else 100, rounds=1 if quick else 5),
         "lookups": partial(
             measure.lookups, sizes=(1_000, 10_000 if quick else 100_000), count=3_000 if quick else 20_000

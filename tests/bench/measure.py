@@ -318,7 +318,7 @@ def idle(report: Report, *, connections: int) -> None:
     report.add(Figure("An idle IMAP connection", f"{each:.0f} KiB", detail, "<= 110 KiB", each <= 110))
 
 
-def memory_and_start(report: Report, *, warm_starts: int, small_too: bool) -> None:
+def memory_and_start(report: Report, *, warm_starts: int, small_too: bool, idle_seconds: float) -> None:
     """Seconds from ``up`` to ready, cold and warm, and memory of the idle stack, as it comes and for a small host."""
     kinds: list[tuple[str, int, dict[str, str]]] = [("", 300, {}), (", SMALL_HOST", 160, {"SMALL_HOST": "true"})]
     for name, goal, more in kinds if small_too else kinds[:1]:
@@ -329,7 +329,7 @@ def memory_and_start(report: Report, *, warm_starts: int, small_too: bool) -> No
             ours.up()
             services = tuple(item["pid"] for item in ours.status() if item["pid"])
             cpu = cpu_seconds(services) + own_cpu_seconds(ours.hosts())
-            time.sleep(5)  # what starts late has started
+            time.sleep(idle_seconds)  # what starts late has started, and what only the start needs has ended
             by_service = {item["name"]: pss_kib([item["pid"]]) / 1024 for item in ours.status() if item["pid"]}
             total = sum(by_service.values()) + _agent_memory(ours) / 1024
         parts = ", ".join(f"{service} {size:.0f}" for service, size in by_service.items())

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from mailu.places import Places
 from mailu.settings import Settings
@@ -137,6 +137,14 @@ class Room(Protocol):
 
     def ready(self, request: RenderRequest) -> str | None:
         """Ask the running daemon for its banner (time-out at most 1 s); None when it answers, else why not."""
+
+
+@runtime_checkable
+class Tidy(Protocol):
+    """A room whose daemon keeps what it needs no more."""
+
+    def tidy(self, daemon: int) -> None:
+        """Give back what the running daemon, the process *daemon*, needs no more. Called every few seconds."""
 
 
 class OverrideError(ValueError):

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailu.daemons.room import RenderRequest, Room
+from mailu.daemons.room import RenderRequest, Room, Tidy
 from mailu.deploy.configuration import Applied, Configuration, Rejected
 from mailu.deploy.journal import Journal, time_stamp
 from mailu.deploy.leftovers import forget, remember
@@ -194,7 +194,9 @@ class Agent:
             await self._until_hung(daemon, self._terms.hung_seconds)
 
     async def _until_hung(self, daemon: Daemon, hung_seconds: float) -> None:
-        """Ask now and then; end a daemon that runs but does nothing any more. Its end is then dealt with as any."""
+        """Ask now and then; end a daemon that runs but does nothing any more. Its end is then dealt with as any. One
+        that answers may be tidied up.
+        """
         answered = time.monotonic()
         while True:
             await asyncio.sleep(min(WATCHDOG_SECONDS, hung_seconds / 4))
@@ -205,10 +207,19 @@ class Agent:
                 silent = time.monotonic() - answered
                 if reason is None:
                     answered = time.monotonic()
+                    await self._tidy(daemon)
                 elif silent >= hung_seconds:
                     log.error("%s has not answered for %.0f s (%s); it is ended", self.name, silent, reason)
                     await daemon.end_group()
                     return
+
+    async def _tidy(self, daemon: Daemon) -> None:
+        if not isinstance(self.room, Tidy):
+            return
+        try:
+            await asyncio.to_thread(self.room.tidy, daemon.pid)
+        except Exception:
+            log.exception("%s: tidying up failed", self.name)
 
     async def _note_answer(self) -> str | None:
         """Ask, keep the answer in the status, tell when it changed; returns why there was none."""

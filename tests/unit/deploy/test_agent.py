@@ -138,6 +138,34 @@ def test_a_daemon_that_hangs_is_ended_and_started_again(root: Path, caplog: pyte
     assert any("fake has not answered for" in record.message for record in caplog.records)
 
 
+class TidyRoom(FakeRoom):
+    """Notes whom it was to tidy up, and fails at it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tidied: list[int] = []
+
+    def tidy(self, daemon: int) -> None:
+        self.tidied.append(daemon)
+        raise OSError("a mess")
+
+
+def test_a_daemon_that_answers_is_tidied_up_and_goes_on_if_that_fails(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        room = TidyRoom()
+        async with Running(root, room=room, hung_seconds=0.4) as running:
+            await running.ready()
+            pid = running.agent.status.pid
+            await until(lambda: len(room.tidied) >= 2)
+            assert set(room.tidied) == {pid}
+            assert (running.agent.status.ready, running.agent.status.pid) == (True, pid)
+
+    run(scenario())
+    assert any("fake: tidying up failed" in record.message for record in caplog.records)
+
+
 def test_a_daemon_that_was_slow_for_a_moment_goes_on(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         async with Running(root, hung_seconds=3.0) as running:

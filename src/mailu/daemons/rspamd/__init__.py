@@ -14,6 +14,7 @@ from mailu.daemons.redis import password as redis_password
 from mailu.daemons.room import CheckResult, ConfigFile, Folder, Host, Reload, RenderRequest
 from mailu.daemons.rspamd.access import controller_password
 from mailu.daemons.rspamd.checker import compile_expressions, configuration_problems
+from mailu.daemons.rspamd.compiler import end_idle_compiler
 from mailu.daemons.rspamd.milter import ask_milter, ask_worker
 from mailu.daemons.rspamd.overrides import merge
 from mailu.daemons.template import fill
@@ -118,6 +119,10 @@ class Rspamd:
         workers = [places.filter_controller] + ([] if request.settings.small_host else [_scan_socket(places)])
         reasons = (ask_worker(path) for path in workers)
         return next((reason for reason in reasons if reason), None) or ask_milter(places.milter)
+
+    def tidy(self, daemon: int) -> None:
+        """End the compiler of expressions when it is done: it would keep its memory."""
+        end_idle_compiler(daemon)
 
 
 def dmarc_report_command(request: RenderRequest, etc: Path) -> list[str]:

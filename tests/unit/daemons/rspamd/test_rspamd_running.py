@@ -23,6 +23,7 @@ import dkim
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from tests.bench.processes import wait_until
 from tests.room_harness import RunningDaemon, make_request, root_folder, running, this_host
 from tests.unit.daemons.rspamd.milter_client import Envelope, Verdict, filter_message
 from tests.unit.daemons.rspamd.world import Directory, NameServer, Oletools, Submission, clamd, free_udp_port
@@ -31,6 +32,7 @@ from mailu.address import DomainName
 from mailu.daemons.redis import ROOM as REDIS
 from mailu.daemons.room import RenderRequest
 from mailu.daemons.rspamd import ROOM, controller_for_web, dmarc_report_command
+from mailu.daemons.rspamd.compiler import end_idle_compiler
 from mailu.identity.dkim import import_key
 
 pytestmark = [pytest.mark.daemons, pytest.mark.slow]
@@ -456,6 +458,26 @@ def test_a_reload_keeps_the_sockets_and_takes_new_values(antispam: Filter) -> No
         time.sleep(0.1)
         assert antispam.judge(make_message("bob@example.net")).action == "accept"
     antispam.until_domains_are_known()
+
+
+def test_the_compiler_of_expressions_is_ended_when_it_is_done_and_comes_back_with_a_reload(world: World) -> None:
+    with start(world) as found:
+        main = found.daemon.process.pid
+
+        def compilers() -> int:
+            titles = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in _children(main)]
+            return sum(title.startswith(b"rspamd: hs_helper") for title in titles)
+
+        assert compilers() == 1
+        assert not end_idle_compiler(main)
+        wait_until(lambda: end_idle_compiler(main, age_seconds=5), seconds=60, what="the end of the work", every=0.2)
+        wait_until(lambda: compilers() == 0, seconds=10, what="the end of the compiler")
+        for _ in range(20):
+            assert found.judge(make_message("bob@example.net")).action == "accept"
+            time.sleep(0.1)
+            assert compilers() == 0
+        os.kill(main, signal.SIGHUP)
+        wait_until(lambda: compilers() == 1, seconds=20, what="another compiler")
 
 
 # Reports
