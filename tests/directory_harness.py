@@ -139,7 +139,8 @@ def no_usage() -> Usage:
 
 def mailboxes(source: Callable[[], Snapshot] = snapshot) -> Mailboxes:
     """Where mail is stored, below ``/srv``."""
-    return Mailboxes(source, Places(Path("/srv")), SECRET, "+")
+    used_bytes = no_usage().used_bytes
+    return Mailboxes(source, used_bytes, Places(Path("/srv")), secret=SECRET, delimiters="+", message_bytes=50_000_000)
 
 
 def sending(rate: Rate | None = TWO_A_DAY) -> SendingLimits:

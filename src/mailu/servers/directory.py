@@ -164,7 +164,14 @@ class Directory:
         scripts = RuleScripts()
         self.map_server = prompt("map", lambda: MapConversation(self.maps))
         self.usage_server = prompt("usage", lambda: UsageConversation(self.snapshot, self.usage, scripts))
-        mailboxes = Mailboxes(self.snapshot, places, configuration.secret, settings.recipient_delimiter)
+        mailboxes = Mailboxes(
+            self.snapshot,
+            self.usage.used_bytes,
+            places,
+            secret=configuration.secret,
+            delimiters=settings.recipient_delimiter,
+            message_bytes=settings.message_size_limit,
+        )
         self.mailbox_server = prompt("mailboxes", lambda: MailboxConversation(mailboxes))
         self.policy_server = prompt("policy", lambda: PolicyConversation(self.policy.answer))
         self.sasl_server = patient("sasl", lambda: SaslConversation(self.decide))

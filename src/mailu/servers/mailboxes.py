@@ -32,6 +32,8 @@ REPLY_BYTES = 5_000
 """A reply may have dovecot_master.MAX_REPLY_BYTES; everything but the text of the automatic reply needs less than the
 rest. Nobody can store a longer text (directory/changes/values.py); if there should be one, mail comes all the same."""
 
+MESSAGES_AT_ONCE = 4
+
 _TAKEN_OUT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -41,21 +43,30 @@ class Mailboxes:
     """What answers are made of."""
 
     snapshot: Callable[[], Snapshot]
+    used_bytes: Callable[[UserEntry], int]
     places: Places
     secret: str
     delimiters: str
+    message_bytes: int
+    """What the longest message has."""
 
     def fields(self, entry: UserEntry, question: UserLookup) -> dict[str, str]:
         """Userdb fields of one mailbox, as the asking Dovecot calls them."""
         found = {"home": f"{self.places.mail}/{entry.home}"}
+        delivers = question.protocol == "lmtp"
+        limit_bytes = 0 if delivers and self._has_room(entry) else entry.quota_bytes
         if question.dialect == "2.3":
-            found["quota_rule"] = f"*:bytes={entry.quota_bytes}"
+            found["quota_rule"] = f"*:bytes={limit_bytes}"
         else:
-            found["quota_storage_size"] = f"{entry.quota_bytes}B" if entry.quota_bytes > 0 else "unlimited"
+            found["quota_storage_size"] = f"{limit_bytes}B" if limit_bytes > 0 else "unlimited"
             found["recipient_delimiter"] = self.delimiters
-        if question.protocol == "lmtp":
+        if delivers:
             found |= self._for_scripts(entry, question)
         return found
+
+    def _has_room(self, entry: UserEntry) -> bool:
+        """Whether whatever comes fits, even several at once: then Dovecot need not count the mailbox beforehand."""
+        return self.used_bytes(entry) + MESSAGES_AT_ONCE * self.message_bytes < entry.quota_bytes
 
     def _for_scripts(self, entry: UserEntry, question: UserLookup) -> dict[str, str]:
         marks = {f"{verdict}_mark": mark(self.secret, verdict, entry) for verdict in (ALLOW, DENY)}

@@ -10,6 +10,7 @@ from tests.directory_harness import mailboxes, snapshot
 
 from mailu.servers.keeper import NotReady
 from mailu.servers.mailboxes import REPLY_BYTES, MailboxConversation, mailbox_with_name, shortened, sieve_environment
+from mailu.wire.dovecot_master import UserLookup
 
 ANN = snapshot().users["ann@example.com"]
 TODAY = date(2026, 3, 4)
@@ -29,6 +30,23 @@ def test_who_has_rules_has_a_script_of_them_with_each_delivery() -> None:
     asked = b"USER\t1\tann@example.com\tservice=%b\n"
     assert b"\tsieve_before2=dict:proxy:/srv/run/usage/dict:rules;" in conversation.received(asked % b"lmtp")
     assert b"sieve" not in conversation.received(asked % b"doveadm")
+
+
+@pytest.mark.parametrize(
+    ("quota_bytes", "used_bytes", "checked"),
+    [(0, 10**12, False), (10**9, 0, False), (10**9, 799_999_999, False), (10**9, 800_000_000, True), (10**8, 0, True)],
+)
+def test_a_delivery_checks_the_limit_where_a_message_might_not_fit(
+    quota_bytes: int, used_bytes: int, checked: bool
+) -> None:
+    entry = ANN._replace(quota_bytes=quota_bytes, quota_bytes_used=used_bytes)
+    for protocol, dialect, limits in (
+        ("lmtp", "2.3", {"quota_rule": f"*:bytes={quota_bytes if checked else 0}"}),
+        ("lmtp", "2.4", {"quota_storage_size": f"{quota_bytes}B" if checked else "unlimited"}),
+        ("doveadm", "2.3", {"quota_rule": f"*:bytes={quota_bytes}"}),
+    ):
+        fields = mailboxes().fields(entry, UserLookup(1, entry.email, protocol, dialect))  # type: ignore[arg-type]
+        assert limits.items() <= fields.items()
 
 
 @pytest.mark.parametrize(("tolerance", "stars"), [(0, 1), (50, 8), (80, 13), (99, 15), (100, None), (-5, 1)])

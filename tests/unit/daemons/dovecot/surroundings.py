@@ -100,7 +100,14 @@ class Directory:
 
     def say_where(self, connection: socket.socket, places: Places) -> None:
         """Speak the master protocol."""
-        mailboxes = Mailboxes(lambda: pytest.fail("the fields of an entry need no other"), places, SECRET, "+")
+        mailboxes = Mailboxes(
+            lambda: pytest.fail("the fields of an entry need no other"),
+            lambda _entry: 0,
+            places,
+            secret=SECRET,
+            delimiters="+",
+            message_bytes=1_000_000,
+        )
         decoder = dovecot_master.MasterDecoder()
         while data := connection.recv(65536):
             for command in decoder.feed(data):
