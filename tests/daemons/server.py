@@ -282,9 +282,11 @@ class Server:
     def imap(self, login: str, password: str = PASSWORD, *, port: int = 993) -> Iterator[imaplib.IMAP4]:
         """An IMAP session, logged in."""
         if port == 993:
-            session: imaplib.IMAP4 = imaplib.IMAP4_SSL(self.address, port, ssl_context=trusting(), timeout=30)
+            session: imaplib.IMAP4 = imaplib.IMAP4_SSL(
+                self.address, port, ssl_context=trusting(), timeout=PATIENCE_SECONDS
+            )
         else:
-            session = imaplib.IMAP4(self.address, port, timeout=30)
+            session = imaplib.IMAP4(self.address, port, timeout=PATIENCE_SECONDS)
             session.starttls(trusting())
         try:
             session.login(login, password)
