@@ -67,6 +67,8 @@ PACKAGES: tuple[Package, ...] = (
     Package("postfix", "/usr/sbin/postfix", units=("postfix.service",)),
     Package("postfix-lmdb", "/usr/lib/postfix/postfix-lmdb.so"),
     Package("postfix-pcre", "/usr/lib/postfix/postfix-pcre.so"),
+    # What Postfix logs in at smart hosts with; only recommended by the library that it comes for.
+    Package("libsasl2-modules", "/usr/share/doc/libsasl2-modules"),
     Package("dovecot-core", "/usr/sbin/dovecot", units=_DOVECOT_UNITS),
     Package("dovecot-imapd", "/usr/lib/dovecot/imap"),
     Package("dovecot-pop3d", "/usr/lib/dovecot/pop3"),
