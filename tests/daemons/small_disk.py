@@ -47,16 +47,28 @@ class SmallDisk:
     @contextmanager
     def without_inodes(self) -> Iterator[None]:
         """There is room, and no file can be made."""
-        state = os.statvfs(self.folder)
+        before = os.statvfs(self.folder).f_files
         places = self.folder / ".places"
         places.mkdir()
-        self._remount(state.f_files - state.f_ffree + 1)
         try:
+            self._keep_no_spare_inodes()
             self._take_inodes(places)
             yield
         finally:
             shutil.rmtree(places)
-            self._remount(state.f_files)
+            self._remount(before)
+
+    def _keep_no_spare_inodes(self) -> None:
+        """Files come and go meanwhile, and there can be no fewer inodes than are in use."""
+        for attempt in itertools.count(1):
+            state = os.statvfs(self.folder)
+            try:
+                self._remount(state.f_files - state.f_ffree + 1)
+            except subprocess.CalledProcessError:
+                if attempt == 100:
+                    raise
+            else:
+                return
 
     def _take_inodes(self, places: Path) -> None:
         """Also those that are given back by what was under way."""
