@@ -147,5 +147,13 @@ class Tidy(Protocol):
         """Give back what the running daemon, the process *daemon*, needs no more. Called every few seconds."""
 
 
+@runtime_checkable
+class Unhurried(Protocol):
+    """A room whose daemon, simply told to end, would cut off what it has begun."""
+
+    def end(self, request: RenderRequest, daemon: int) -> None:
+        """Tell the running daemon, the process *daemon*, to end when that is done; may take seconds."""
+
+
 class OverrideError(ValueError):
     """An operator's file cannot be used; the text names the file, the line and what was expected."""

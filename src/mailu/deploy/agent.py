@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailu.daemons.room import RenderRequest, Room, Tidy
+from mailu.daemons.room import RenderRequest, Room, Tidy, Unhurried
 from mailu.deploy.configuration import Applied, Configuration, Rejected
 from mailu.deploy.journal import Journal, time_stamp
 from mailu.deploy.leftovers import forget, remember
@@ -292,6 +292,11 @@ class Agent:
         daemon = self._daemon
         if daemon is None:
             return
+        if isinstance(self.room, Unhurried) and self._applied is not None and daemon.exit_code is None:
+            try:
+                await asyncio.to_thread(self.room.end, self._applied.request, daemon.pid)
+            except Exception:
+                log.exception("%s: it could not be ended in its own way", self.name)
         await daemon.stop(grace_seconds=self._terms.stop_seconds)
         self._daemon = None
         forget(self._pids, self.name)

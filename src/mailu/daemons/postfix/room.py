@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from mailu.daemons.postfix import banner, checker, parameters, services, values
+from mailu.daemons.postfix.ending import end_after_deliveries
 from mailu.daemons.postfix.listeners import addresses, endpoint, listeners
 from mailu.daemons.room import CheckResult, ConfigFile, Folder, OverrideError, Reload, RenderRequest
 from mailu.daemons.template import fill
@@ -72,6 +73,10 @@ class PostfixRoom:
     def ready(self, request: RenderRequest) -> str | None:
         """Every listener greets."""
         return banner.ask(request)
+
+    def end(self, request: RenderRequest, daemon: int) -> None:
+        """Let deliveries that were begun come to their end, and end."""
+        end_after_deliveries(daemon, request.places.mail_queue)
 
 
 def _gate(request: RenderRequest) -> list[str]:

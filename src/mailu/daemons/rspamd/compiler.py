@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mailu.daemons.children import children_of
+
 _TITLE = b"rspamd: hs_helper process"
 _AGE_SECONDS = 20.0
 _LOOK_SECONDS = 0.5
@@ -25,7 +27,7 @@ def end_idle_compiler(daemon: int, *, age_seconds: float = _AGE_SECONDS) -> bool
 
     Returns whether it was ended.
     """
-    for pid in _children(daemon):
+    for pid in children_of(daemon):
         with contextlib.suppress(OSError):
             if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(_TITLE) and _is_done(pid, age_seconds):
                 os.kill(pid, signal.SIGTERM)
@@ -40,13 +42,6 @@ def _is_done(pid: int, age_seconds: float) -> bool:
     time.sleep(_LOOK_SECONDS)
     now = _look(pid)
     return now.sleeps and now.used_ticks == before.used_ticks
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 @dataclass(frozen=True, slots=True)

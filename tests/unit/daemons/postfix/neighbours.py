@@ -44,6 +44,8 @@ class Inbox:
     """Who is taken mail for; None: everybody."""
     away: bool = False
     """Hang up on whoever connects."""
+    pause_seconds: float = 0.0
+    """Between having a message and saying so."""
 
     def wait(self, word: str, seconds: float = 10.0) -> Delivery:
         """The message whose text or envelope has *word* in it. Raises AssertionError when none comes."""
@@ -185,6 +187,7 @@ def receiver(
                 await writer.drain()
                 text = (await reader.readuntil(b"\r\n.\r\n"))[:-3]
                 inbox.deliveries.append(Delivery(mail, tuple(recipients), text, login))
+                await asyncio.sleep(inbox.pause_seconds)
                 answer(*["250 2.0.0 Ok"] * (len(recipients) if each_recipient else 1))
             elif verb == "AUTH":
                 inbox.log_ins.append(line)
