@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -52,4 +53,4 @@ def test_a_program_that_fails_is_told_of_with_its_last_words(monkeypatch: pytest
         aside.ask(sys.exit, 3)
     monkeypatch.setattr(aside, "SECONDS", 0.1)
     with pytest.raises(aside.NotFoundOut, match="no answer"):
-        aside.ask(os.getpid)
+        aside.ask(time.sleep, 60)
