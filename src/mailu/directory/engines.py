@@ -63,19 +63,21 @@ def _arguments(kind: str, wait_seconds: int) -> dict[str, Any]:
 
 
 def _sqlite_connected(connection: Any, _record: object) -> None:
-    _set_up_sqlite(connection, WAIT_SECONDS, foreign_keys="ON")
+    _set_up_sqlite(connection, WAIT_SECONDS, migrates=False)
 
 
 def _sqlite_connected_for_migration(connection: Any, _record: object) -> None:
-    _set_up_sqlite(connection, UPGRADE_WAIT_SECONDS, foreign_keys="OFF")
+    _set_up_sqlite(connection, UPGRADE_WAIT_SECONDS, migrates=True)
 
 
-def _set_up_sqlite(connection: Any, wait_seconds: int, *, foreign_keys: str) -> None:
+def _set_up_sqlite(connection: Any, wait_seconds: int, *, migrates: bool) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself
     cursor = connection.cursor()
-    _write_ahead(cursor, wait_seconds)
+    # Where there is no database yet, or none any more, nothing is written in its place before it gets its tables.
+    if migrates or cursor.execute("PRAGMA page_count").fetchone()[0]:
+        _write_ahead(cursor, wait_seconds)
     cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute(f"PRAGMA foreign_keys={foreign_keys}")
+    cursor.execute(f"PRAGMA foreign_keys={'OFF' if migrates else 'ON'}")
     cursor.close()
 
 

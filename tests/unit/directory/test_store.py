@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from mailu.directory import changes
 from mailu.directory.changes import Actor, Conflict
@@ -265,6 +265,20 @@ def test_before_the_first_upgrade_the_answer_is_not_a_number(tmp_path: Path) -> 
     (tmp_path / "new.db").touch()
     with pytest.raises(NoSchema):
         store.data_version()
+    store.close()
+
+
+def test_nothing_is_written_in_the_place_of_a_database_that_is_gone(tmp_path: Path) -> None:
+    """Readers and writers find no tables until it is back."""
+    file = tmp_path / "main.db"
+    store = open_store(f"sqlite:///{file}")
+    with pytest.raises(OperationalError, match="no such table"), store.read() as session:
+        session.scalar(select(Version.changes))
+    store.close()
+    assert file.stat().st_size == 0
+    store.upgrade()
+    with store.read() as session:
+        assert session.scalar(text("PRAGMA journal_mode")) == "wal"
     store.close()
 
 
