@@ -186,5 +186,5 @@ def test_a_directory_that_was_away_is_asked_again(home: House) -> None:
             home.imap(address)
         assert home.deliver(address).startswith("451 4.3.0")
     home.imap(address).logout()
-    # An LMTP process of 2.4 notices that its connection is dead when it asks, and says once more that mail has to wait.
+    # An LMTP process may notice that its connection is dead when it asks, and say once more that mail has to wait.
     assert eventually(lambda: home.deliver(address).startswith("250 "))
